@@ -17,6 +17,7 @@ from isobatch.models.spec.words import Artifact, RunnerSettings
 from isobatch.pipeline.compare.statistics import median_interval
 from isobatch.pipeline.machine.environment import worker_settings
 from isobatch.pipeline.records.study import Interval
+from isobatch.pipeline.records.wording import Toward, between, rounded
 from isobatch.pipeline.repair.crossing import Attempt
 from isobatch.pipeline.repair.ladder import attempts, climb
 from isobatch.pipeline.repair.layers import survey
@@ -68,8 +69,13 @@ def measured(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
 def row(name: str, threads: int, n: str, interval: Interval) -> str:
     """One line of the table."""
     what = "latency" if n == "1" else "throughput"
-    limits = "" if interval.low95 is None else f"{interval.low95:6.3f} to {interval.high95:6.3f}"
+    low, high = interval.low95, interval.high95
+    limits = "" if low is None or high is None else between(low, high, _three_decimals)
     return f"{name:<36} {threads:>7} {n:>3} {what:<10} {interval.median:6.3f}  {limits}  n = {interval.n}"
+
+
+def _three_decimals(value: float, toward: Toward) -> str:
+    return f"{rounded(value, 3, toward):6.3f}"
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import importlib
+import inspect
 import re
 import sys
 from collections.abc import Iterator
@@ -119,16 +120,16 @@ def with_one_output(net: nn.Module) -> nn.Module:
     """
     if not isinstance(net, torch.jit.ScriptModule):
         kind = type(net)
-        net.__class__ = _WITH_ONE_OUTPUT.setdefault(kind, _with_one_output(kind))
+        net.__class__ = _WITH_ONE_OUTPUT.setdefault(kind, _with_one_output(kind, keyword_of(net)))
     return net
 
 
 _WITH_ONE_OUTPUT: dict[type[nn.Module], type[nn.Module]] = {}  # one class for each: types are compared
 
 
-def _with_one_output(kind: type[nn.Module]) -> type[nn.Module]:
+def _with_one_output(kind: type[nn.Module], keyword: str) -> type[nn.Module]:
     def forward(self: nn.Module, images: Tensor) -> Tensor:
-        return _side_by_side(kind.forward(self, images))
+        return _side_by_side(kind.forward(self, **{keyword: images}) if keyword else kind.forward(self, images))
 
     return type(kind.__name__, (kind,), {"forward": forward, "__module__": kind.__module__, _BEFORE: kind})
 
@@ -153,6 +154,22 @@ def as_numbers(values: Tensor) -> Tensor:
     if values.is_complex():
         return torch.view_as_real(values.resolve_conj())
     return values.to(torch.uint8) if values.dtype == torch.bool else values
+
+
+def arguments_of(module: nn.Module) -> str:
+    """The names of what its ``forward`` takes."""
+    return ", ".join(inspect.signature(module.forward).parameters)
+
+
+def keyword_of(module: nn.Module) -> str:
+    """The name of its first argument where it takes none by position; else empty."""
+    try:
+        takes = [*inspect.signature(module.forward).parameters.values()]
+    except (TypeError, ValueError):  # of a program
+        return ""
+    by_name = [argument.name for argument in takes if argument.kind is argument.KEYWORD_ONLY]
+    others = [argument for argument in takes if argument.kind not in (argument.KEYWORD_ONLY, argument.VAR_KEYWORD)]
+    return "" if others or not by_name else by_name[0]
 
 
 def channels_of(module: nn.Module) -> int | None:

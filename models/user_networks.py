@@ -15,10 +15,12 @@ from torch import Tensor, nn
 from isobatch.models.machine.out_of_memory import out_of_memory
 from isobatch.models.pytorch.calls import called
 from isobatch.models.pytorch.examined import ExaminedTorchRunner
+from isobatch.models.spec.batches import batch_of
 from isobatch.models.spec.fit import NotTaken
 from isobatch.models.spec.runner import WHOLE, Canonical
 from isobatch.models.spec.words import RunnerSettings
 from isobatch.models.user_copy import as_module, check_parameters, in_training, not_made_yet, private_copy
+from isobatch.models.user_factory import keyword_of
 from isobatch.models.user_graphs import GraphRunner
 from isobatch.models.user_inputs import as_arguments, described, require_keywords
 from isobatch.models.user_outputs import Leaves, arrays, joined, with_rows
@@ -55,8 +57,13 @@ class ModuleRunner(ExaminedTorchRunner):
         return self._settings.threads
 
     def fitted(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """The examples as they are. Raises TypeError for names that are no keywords of a call."""
+        """The examples as they are; one input gets its name where the network takes none by position.
+
+        Raises TypeError for names that are no keywords of a call.
+        """
         require_keywords(rows)
+        if not rows.dtype.names and (name := keyword_of(self._load())):
+            return batch_of({name: rows})
         return rows
 
     def learn(self, pair: NDArray[Any]) -> None:

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch._ops import OpOverload
 
 from isobatch.models.ort.calls import leaves_of, side_by_side
-from isobatch.models.ort.trial import SEEN, Tried, chosen
+from isobatch.models.ort.trial import SEEN, Tried, chosen, of_other_shapes
 from isobatch.models.pytorch.calls import Call, Interceptor
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import Network
-from isobatch.models.user_factory import as_numbers, as_the_user_has_it
+from isobatch.models.user_factory import as_numbers, as_the_user_has_it, keyword_of
 from isobatch.models.user_outputs import arrays, tensors, with_rows
 from isobatch.models.user_types import in_own_types
 from isobatch.models.weights.networks import float_network
@@ -30,10 +30,11 @@ def tried(network: Network, images: Images, asked: str = "auto") -> Tried:
     Raises WeightsError where an output has no row for each image, OnnxError where it has not the outcome ``asked``.
     """
     net = as_the_user_has_it(float_network(network))
+    name = keyword_of(net)
     few = images.read(0, min(len(images), SEEN))
     pair = few[:2] if len(few) > 1 else np.concatenate([few, few])
     try:
-        single, two = arrays(_called(net, pair[:1])), arrays(_called(net, pair))
+        single, two = arrays(_called(net, pair[:1], name)), arrays(_called(net, pair, name))
     except Exception as error:  # networks check their input with errors of any kind
         refusal = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         return Tried(refusal, in_own_types=_takes(in_own_types(network), pair))
@@ -41,23 +42,25 @@ def tried(network: Network, images: Images, asked: str = "auto") -> Tried:
         places = with_rows(single, two)
     except TypeError as error:
         raise WeightsError(f"{network.model}: {error}") from error
+    if unlike := of_other_shapes({place: single[place] for place in places}, two):
+        raise WeightsError(f"{network.model}: {unlike}")
     if shared := [place for place in single if place not in places]:
         raise WeightsError(
             f"{network.model}: its output {shared[0]!r} is the same for all images; let the network give what is of "
             "each image alone"
         )
     try:
-        many = {place: _compared(value) for place, value in tensors(_called(net, few)).items()}
+        many = {place: _compared(value) for place, value in tensors(_called(net, few, name)).items()}
     except Exception:  # of so many at once: what runs them says so, of the N at which it does
-        few, many = pair, {place: _compared(value) for place, value in tensors(_called(net, pair)).items()}
+        few, many = pair, {place: _compared(value) for place, value in tensors(_called(net, pair, name)).items()}
     outputs = arrays({place or "output": value for place, value in many.items()})
     rows = side_by_side(outputs, len(few))
-    return Tried(None, chosen(_last_operators(net, few[:1]), leaves_of(outputs), rows, asked))
+    return Tried(None, chosen(_last_operators(net, few[:1], name), leaves_of(outputs), rows, asked))
 
 
 def _takes(net: nn.Module | None, images: NDArray[Any]) -> bool:
     try:
-        return net is not None and bool(arrays(_called(net, images)))
+        return net is not None and bool(arrays(_called(net, images, keyword_of(net))))
     except Exception:  # as above
         return False
 
@@ -67,12 +70,13 @@ def _compared(values: Tensor) -> Tensor:
     return numbers.float() if numbers.dtype == torch.bfloat16 else numbers  # numpy has none, and float32 holds it
 
 
-def _called(net: Callable[..., Any], images: NDArray[Any]) -> Any:
+def _called(net: Callable[..., Any], images: NDArray[Any], keyword: str) -> Any:
+    given = torch.from_numpy(np.ascontiguousarray(images))
     with torch.inference_mode():
-        return net(torch.from_numpy(np.ascontiguousarray(images)))
+        return net(**{keyword: given}) if keyword else net(given)
 
 
-def _last_operators(net: nn.Module, images: NDArray[Any]) -> dict[str, str]:
+def _last_operators(net: nn.Module, images: NDArray[Any], keyword: str) -> dict[str, str]:
     """By output what ONNX calls the operation that computed it, seen through views; nothing for other operations."""
     computed: list[tuple[Tensor, str]] = []  # held, so that no memory is used twice
 
@@ -82,6 +86,6 @@ def _last_operators(net: nn.Module, images: NDArray[Any]) -> dict[str, str]:
             computed.append((result, _AS_ONNX.get(call.original.overloadpacket.__name__, "")))
         return result
 
-    outputs = tensors(_called(Interceptor(net, noted), images))
+    outputs = tensors(_called(Interceptor(net, noted), images, keyword))
     kinds = {tensor.data_ptr(): kind for tensor, kind in computed}
     return {place or "output": kinds.get(tensor.data_ptr(), "") for place, tensor in outputs.items()}

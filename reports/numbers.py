@@ -9,7 +9,15 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from isobatch.pipeline.records.study import Interval
-from isobatch.pipeline.records.wording import FAR_APART_ULP, non_finite
+from isobatch.pipeline.records.wording import (
+    FAR_APART_ULP,
+    Toward,
+    between,
+    non_finite,
+    rounded,
+    significant,
+    two_decimals,
+)
 from isobatch.pipeline.records.wording import batch_classes as batch_classes
 from isobatch.pipeline.records.wording import batch_sizes as batch_sizes
 from isobatch.pipeline.records.wording import counted as counted
@@ -28,21 +36,22 @@ def known(value: V | None, text: Callable[[V], str | None]) -> str | None:
     return None if value is None else text(value)
 
 
-def _significant(value: float, digits: int) -> str:
+def _significant(value: float, digits: int, toward: Toward = "nearest") -> str:
     """A finite number with at least that many significant digits and no exponent; none before the point is dropped."""
     if value == 0:
         return "0"
+    value = significant(value, digits, toward, 0)
     exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])  # after rounding: 9.99 has two digits before the point
     return f"{value:,.{max(0, digits - 1 - exponent)}f}"
 
 
-def real(value: float, digits: int = 2) -> str:
+def real(value: float, digits: int = 2, toward: Toward = "nearest") -> str:
     """A measure without a unit: ``1.9e-06``, ``0.012``, ``0``. Exponents below 0.001 and from 100,000 on."""
     if word := non_finite(value):
         return word
     if value != 0 and not 1e-3 <= abs(value) < 1e5:
-        return f"{value:.{digits - 1}e}"
-    return _significant(value, digits)
+        return f"{significant(value, digits, toward):.{digits - 1}e}"
+    return _significant(value, digits, toward)
 
 
 def difference(value: float) -> str:
@@ -71,9 +80,9 @@ def short_percent(share: float) -> str:
     return "100 %" if share == 1 else percent(share) if share < 0.999 else "99.9 %"
 
 
-def signed_points(share: float) -> str:
+def signed_points(share: float, toward: Toward = "nearest") -> str:
     """A change of a share in percentage points, without the unit: ``+0.4``, ``-1.2``, ``0.0``."""
-    text = non_finite(share) or f"{100 * share:+.1f}"
+    text = non_finite(share) or f"{rounded(100 * share, 1, toward):+.1f}"
     return "0.0" if text in ("+0.0", "-0.0") else text
 
 
@@ -83,18 +92,18 @@ def margin(points_: float | None) -> str:
 
 
 def at_most(upper95: float) -> str:
-    """An upper bound on a share: ``at most 17 %``, ``at most 0.7 %``, and ``at most 100 %`` of one just below."""
-    return f"at most {percent(1.0 if upper95 > 0.995 else upper95, 0 if upper95 >= 0.1 else 1)}"
+    """An upper bound on a share, rounded up: ``at most 18 %`` of 0.171, ``at most 0.7 %``, ``at most 100 %``."""
+    return f"at most {percent(upper95, 0 if upper95 >= 0.1 else 1, 'up')}"
 
 
 def events(k: int, n: int, upper95: float | None) -> str:
-    """Events among n with their one-sided 95 % bound: ``0 of 16 (at most 17 %)``. Never a bare zero."""
+    """Events among n with their one-sided 95 % bound: ``0 of 16 (at most 18 %)``. Never a bare zero."""
     return f"{count(k)} of {count(n)}" + ("" if upper95 is None else f" ({at_most(upper95)})")
 
 
-def _spread(interval: Interval, text: Callable[[float], str]) -> str:
+def _spread(interval: Interval, text: Callable[[float, Toward], str]) -> str:
     low, high = interval.low95, interval.high95
-    return "" if low is None or high is None else f" ({text(low)} to {text(high)})"
+    return "" if low is None or high is None else f" ({between(low, high, text)})"
 
 
 def throughput(interval: Interval) -> str:
@@ -112,18 +121,20 @@ def throughput_limits(interval: Interval) -> str:
     return _spread(interval, rate)
 
 
-def rate(value: float) -> str:
+def rate(value: float, toward: Toward = "nearest") -> str:
     """So many a second: ``171``, ``165,432``; no exponent for what is fast."""
-    return _significant(value, 3) if 1e5 <= value < 1e9 else real(value, 3)
+    return _significant(value, 3, toward) if 1e5 <= value < 1e9 else real(value, 3, toward)
 
 
-def milliseconds(value_ms: float) -> str:
+def milliseconds(value_ms: float, toward: Toward = "nearest") -> str:
     """A duration given in milliseconds: ``12.3 ms``, ``850 µs``, ``1.20 s``."""
     if word := non_finite(value_ms):
         return word
     if value_ms >= 1000:
-        return f"{_significant(value_ms / 1000, 3)} s"
-    return f"{_significant(value_ms, 3)} ms" if value_ms >= 1 else f"{_significant(value_ms * 1000, 3)} µs"
+        return f"{_significant(value_ms / 1000, 3, toward)} s"
+    if value_ms >= 1:
+        return f"{_significant(value_ms, 3, toward)} ms"
+    return f"{_significant(value_ms * 1000, 3, toward)} µs"
 
 
 def latency_interval(interval: Interval) -> str:
@@ -177,17 +188,17 @@ def few_calls(interval: Interval) -> bool:
     return high > 2 * interval.median or low < interval.median / 2
 
 
-def _two_decimals(value: float) -> str:
+def _two_decimals(value: float, toward: Toward = "nearest") -> str:
     if word := non_finite(value):
         return word
-    return f"{value:.2f}" if 0.1 <= value < 10 else _significant(value, 2)
+    return two_decimals(value, toward) if 0.1 <= value < 10 else _significant(value, 2, toward)
 
 
 def one_of(rate: float) -> str:
-    """A small rate as the number that one is of: 2.4e-9 is ``420,000,000``."""
+    """A bound on a small rate, an upper one, as the number that one is of: 2.4e-9 is ``410,000,000``, rounded down."""
     if not (0 < rate <= 1) or 1 / rate > 1e15:
-        return real(rate)
-    return count(round(float(f"{1 / rate:.1e}")))
+        return real(rate, toward="up")
+    return count(round(significant(1 / rate, 2, "down")))
 
 
 def decibels(value: float) -> str:

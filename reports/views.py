@@ -9,6 +9,7 @@ from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.decide.ranges import as_shipped
 from isobatch.pipeline.decide.repaired_variants import native_and_rung, native_name, with_repairs
 from isobatch.pipeline.records.study import Comparison, ComparisonKind, NotRun, Policy, Repair, Study, VariantResult
+from isobatch.pipeline.records.wording import percent_interval
 from isobatch.pipeline.records.wording import together as together
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Code, Line, line
@@ -180,7 +181,7 @@ def accuracy_with_interval(variant: VariantResult) -> str | None:
     """Top-1 with its two-sided 95 % interval: ``98.1 % (96.4 % to 99.1 %)``."""
     if (accuracy := variant.accuracy) is None:
         return None
-    return f"{numbers.percent(accuracy.top1)} ({numbers.percent(accuracy.low95)} to {numbers.percent(accuracy.high95)})"
+    return f"{numbers.percent(accuracy.top1)} ({percent_interval(accuracy.low95, accuracy.high95)})"
 
 
 def error(study: Study, variant: VariantResult, brief: bool = False) -> str | None:

@@ -49,7 +49,7 @@ FLOORS = {  # from the upper floor to the lowest; a module imports from its own 
         "speeds",
         "views",
         "figures",
-        "blocks numbers escape missing inputs_in_words",
+        "blocks numbers escape missing inputs_in_words facts_in_words",
     ],
 }
 DOTTED = re.compile(r"isobatch\.(?:models|pipeline|reports)(?:\.[a-z_0-9]+)+(?::[A-Za-z_]+)?")

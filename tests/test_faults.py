@@ -290,7 +290,7 @@ def test_ctrl_c_during_an_import_ends_in_130_too(tmp_path: Path) -> None:
     (tmp_path / "early.py").write_text(
         "import sys\n"
         "from isobatch import program\n"
-        "program._dispatch = lambda argv: exec('import signal; signal.raise_signal(signal.SIGINT)')\n"
+        "program._dispatch = lambda *asked: exec('import signal; signal.raise_signal(signal.SIGINT)')\n"
         "sys.exit(program.main([]))\n"
     )
     ended = subprocess.run(

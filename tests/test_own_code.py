@@ -53,6 +53,17 @@ class OfOneSize(nn.Module):
 def of_one_size():
     return OfOneSize().eval()
 
+class Grows(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = block()
+    def forward(self, x):
+        rows = self.body(x).mean((2, 3))
+        return rows @ rows.T
+
+def grows():
+    return Grows().eval()
+
 class Mixed(nn.Module):
     def __init__(self):
         super().__init__()
@@ -68,7 +79,7 @@ class OfOtherKinds(nn.Module):
         super().__init__()
         self.body, self.head = block(), nn.Linear(8, 4)
         self.register_buffer("mask", torch.full((4, 4), -torch.inf).triu(1))
-    def forward(self, x):
+    def forward(self, *, x):
         rows = self.head(self.body(x).mean((2, 3)).float())
         last = torch.softmax(rows.unsqueeze(1) + self.mask, -1)[:, -1]
         return {"logits": rows, "above": last > 0.25, "spectrum": torch.fft.fft(last), "short": rows.bfloat16()}
@@ -122,6 +133,8 @@ def test_a_factory_is_studied_in_both_runtimes_and_its_code_is_not_shipped(tmp_p
         assert error.recall_at_k is not None and set(error.recall_at_k) == {"1", "5"}
     refused = commands(tmp_path, "deploy", "run", "--variant", "fp32", "--out", "shipped")
     assert refused.code == 2 and "code that is the user's own" in refused.stderr and "ort-" in refused.stderr
+    repaired = commands(tmp_path, "repair", "--variant", "fp32", "--model", "mine.nets:two", "--out", "repaired")
+    assert repaired.code == 2 and "isobatch.make_batch_invariant" in repaired.stderr
 
 
 def test_a_network_that_casts_to_the_types_of_its_parts_is_studied_as_its_graph(
@@ -161,6 +174,7 @@ def test_a_network_that_does_not_run_in_float64_is_measured_against_fp32(tmp_pat
         (("--model", "nowhere.nets:two"), "cannot be imported"),
         (("--model", "mine.nets:three"), "has no 'three'"),
         (("--model", "mine.nets:rows"), "FILE.npz with an array for each argument by name"),
+        (("--model", "mine.nets:grows"), "has the shape [1, 1] for one and [2, 2] for two"),
         (("--model", "mine.nets:two", "--engine", "ray"), "sends no code of your own"),
         (("--model", "mine.nets:two", "--weights", "digits"), "digits weights are for resnet50"),
     ],

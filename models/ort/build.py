@@ -83,6 +83,7 @@ def build_static(spec: VariantSpec, request: BuildRequest, folder: Path) -> Mani
                 extra_options=options,
             )
         open_session(folder / MODEL_FILE, 1, quiet=True)
+    _require_quantized(spec, folder)
     stored = {name: value for name, value in ranges.manifest.recipe.items() if name != "masks" or value}
     recipe = {**spec.recipe, **stored, "reduce_range": reduce_range, "logits": _logits(folder / MODEL_FILE)}
     return _manifest(source, folder, recipe, (*graph.manifest.notes, *_calibration_notes(request)))
@@ -102,6 +103,7 @@ def build_dynamic(spec: VariantSpec, request: BuildRequest, folder: Path) -> Man
         model = onnx.load_model(graph.folder / MODEL_FILE)
         quantize_dynamic(model, folder / MODEL_FILE, weight_type=QuantType.QUInt8, reduce_range=reduce_range)
         open_session(folder / MODEL_FILE, 1, quiet=True)
+    _require_quantized(spec, folder)
     return _manifest(source, folder, {**spec.recipe, "reduce_range": reduce_range}, graph.manifest.notes)
 
 
@@ -152,6 +154,15 @@ def require_unquantized(model: onnx.ModelProto, spec: VariantSpec) -> None:
         raise VariantUnavailable(
             f"the file is quantized already ({count} quantizing nodes), and {spec.name} is made from a float32 graph",
             "give the float32 file that it was made from; ort-fp32 runs this one as it is, int8 as given",
+        )
+
+
+def _require_quantized(spec: VariantSpec, folder: Path) -> None:
+    """Raise VariantUnavailable where the quantizer changed nothing: trees, comparisons, sums have no weights for it."""
+    if not quantized_nodes(onnx.load_model(folder / MODEL_FILE)):
+        raise VariantUnavailable(
+            f"the graph has nothing that onnxruntime's quantizer quantizes: {spec.name} would be the float graph again",
+            "deploy ort-fp32",
         )
 
 

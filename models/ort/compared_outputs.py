@@ -51,7 +51,7 @@ def keep_comparable(model: ModelProto, path: Path) -> tuple[str, ...]:
 
 
 def _drop_dead(graph: GraphProto) -> None:
-    """Take out nodes that no output needs: what is only made of sequences cannot be looked into, nor converted."""
+    """Take out nodes and stored tensors that no output needs: what only makes sequences cannot be looked into."""
     needed = {value.name for value in graph.output}
     for node in reversed(list(graph.node)):
         if not needed.intersection(node.output):
@@ -59,6 +59,9 @@ def _drop_dead(graph: GraphProto) -> None:
             continue
         needed |= {name for inner in find_messages(node, NodeProto) for name in inner.input} | {*node.input}
         needed |= {value.name for value in find_messages(node, ValueInfoProto)}  # what an inner graph hands on
+    needed |= {value.name for value in graph.input}  # older files list their weights there
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in needed]:
+        graph.initializer.remove(tensor)
 
 
 def _unzipped(model: ModelProto) -> list[str]:

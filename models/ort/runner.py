@@ -41,7 +41,7 @@ class OrtRunner(ExaminedGraphRunner):
         self._session: ort.InferenceSession | None = None
 
     def __enter__(self) -> Self:
-        self._session = open_session(self._path, self._settings.threads)
+        self._session = open_session(self._path, self._settings.threads, quiet=True)
         return self
 
     def __exit__(self, *_: object) -> None:

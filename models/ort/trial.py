@@ -11,6 +11,7 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from isobatch import PROGRAM
 from isobatch.models.ort.calls import leaves_of, outputs_of, side_by_side
 from isobatch.models.ort.check_user_file import OnnxError, check_onnx
 from isobatch.models.ort.interface import copy_first_axis, first_axes, last_operators, where_names_say, without_rows
@@ -60,13 +61,28 @@ def tried(path: Path, images: Images, sha256: str | None, called: str, asked: st
         if rewritten is None:
             return Tried(f"{called} {failure}")
         model = rewritten
-    outputs = _outputs(model, few)
+    session = _session(model)
+    if unlike := of_other_shapes(outputs_of(session, pair[:1]), outputs_of(session, pair)):
+        raise OnnxError(f"{called}: {unlike}")
+    outputs = outputs_of(session, few)
     try:
         rows = side_by_side(outputs, len(few))
     except ValueError as error:
         wrong = next((name for name, value in outputs.items() if np.shape(value)[:1] != (len(few),)), "")
         return Tried(f"{called}: {error}; {without_rows(model, wrong)}")
     return Tried(None, chosen(last_operators(model), leaves_of(outputs), rows, asked), rewritten)
+
+
+def of_other_shapes(one: Mapping[str, Any], two: Mapping[str, Any]) -> str:
+    """Which output's rows have another shape in a batch of two than alone, and what to do; empty for none."""
+    for name, alone in one.items():
+        if (shapes := [np.shape(alone), np.shape(two[name])])[0][1:] != shapes[1][1:]:
+            return (
+                f"its output {name!r} has the shape {[*shapes[0]]} for one and {[*shapes[1]]} for two, and a study "
+                f"compares rows of one shape: let it give what is of each example alone, or look at it with {PROGRAM} "
+                "check, which says that its rows depend on the batch"
+            )
+    return ""
 
 
 def unfitting(inputs: tuple[Input, ...], images: Images) -> str | None:
@@ -90,11 +106,12 @@ def unfitting(inputs: tuple[Input, ...], images: Images) -> str | None:
     return None
 
 
+def _session(model: onnx.ModelProto) -> ort.InferenceSession:
+    return open_session(model.SerializeToString(), threads=len(os.sched_getaffinity(0)), quiet=True)
+
+
 def _outputs(model: onnx.ModelProto, images: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    session: ort.InferenceSession = open_session(
-        model.SerializeToString(), threads=len(os.sched_getaffinity(0)), quiet=True
-    )
-    return outputs_of(session, images)
+    return outputs_of(_session(model), images)
 
 
 def _failure(model: onnx.ModelProto, pair: NDArray[Any]) -> str | None:

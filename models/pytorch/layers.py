@@ -37,7 +37,7 @@ class InspectableTorchRunner(TorchRunner):
 
     _units: dict[str, Unit] | None = None  # the layers
     _around: Mapping[str, Unit] = {}  # modules around them, and the network
-    _image_shape: tuple[int, ...] = ()
+    _looked_at: Any = None  # the shape of one image, and the type, in which several inputs have theirs
     _followed: tuple[tuple[str | bytes, ...], Followed] | None = None
 
     switches_of = "torch"
@@ -48,10 +48,11 @@ class InspectableTorchRunner(TorchRunner):
 
     def layers(self, images: NDArray[np.float32]) -> dict[str, Unit]:
         """The layers by name in execution order, for images of this shape."""
-        if self._units is None or self._image_shape != images.shape[1:]:
+        if self._units is None or self._looked_at != (images.shape[1:], images.dtype):
             single, pair = (self._input(np.repeat(images[:1], count, axis=0)) for count in (1, 2))
             layers_seen = survey(self.net, single, pair)
-            self._units, self._around, self._image_shape = layers_seen.layers, layers_seen.around, images.shape[1:]
+            self._units, self._around = layers_seen.layers, layers_seen.around
+            self._looked_at = images.shape[1:], images.dtype
             self._templates: dict[str, _Template] = {}
         return self._units
 

@@ -17,10 +17,13 @@ ONLY = ""
 
 
 def parts_of(batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    """The array [n, ...] of each input by its name, in order; that of a single one is called ``ONLY``."""
+    """The array [n, ...] of each input by its name, in order; that of a single one is called ``ONLY``.
+
+    Of several each is a copy: a single row would be called contiguous with the whole row's stride, wherever it lies.
+    """
     if batch.dtype.names is None:
         return {ONLY: batch}
-    return {name: np.ascontiguousarray(batch[name]) for name in batch.dtype.names}
+    return {name: np.array(batch[name], order="C") for name in batch.dtype.names}
 
 
 def batch_of(parts: Mapping[str, NDArray[Any]]) -> NDArray[Any]:

@@ -18,13 +18,12 @@ from torch import Tensor
 from torch.torch_version import TorchVersion
 
 from isobatch.models.shared.regular_files import open_regular
-from isobatch.models.weights.file_kinds import other_kind
+from isobatch.models.weights.file_kinds import PART, other_kind
 from isobatch.models.weights.networks import State, skeleton
-from isobatch.models.weights.state_dicts import Chosen, choose, some
+from isobatch.models.weights.state_dicts import OF_FLOAT, Chosen, choose, some
 from isobatch.models.weights.state_dicts import WeightsError as WeightsError  # with what raises it first
 
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # heads of GoogLeNet and Inception that serve training only
-_PART = re.compile(r"(?!-00001-of-00001)-\d{5}-of-\d{5}(?=\.)")
 _LIST = ".index.json"  # ends the name of a list of parts
 _SOLID_BYTES = 1 << 30  # smaller files may be held compressed by their file system
 
@@ -66,10 +65,10 @@ def _joined(path: Path) -> State:
 def _content(path: Path, part: bool = False) -> Any:
     """What the file holds. ``part``: it may be one of several."""
     _require_solid(path)
-    if _PART.search(path.name) and not part:
+    if PART.search(path.name) and not part:
         raise WeightsError(
             f"{path.name} is one of several files that hold the weights: give the list of them that is published "
-            f"beside them, {_PART.sub('', path.name)}{_LIST}"
+            f"beside them, {PART.sub('', path.name)}{_LIST}"
         )
     if kind := other_kind(path):
         raise WeightsError(f"{path.name} is {kind.what}, not a state dict: {kind.todo}")
@@ -161,6 +160,8 @@ def _check_names(state: State, expected: Mapping[str, torch.Size], heads: list[s
     parts = [f"missing {some(missing)}"] * bool(missing) + [f"unknown {some(unknown)}"] * bool(unknown)
     if not parts:
         return
+    if faked := [name for name in unknown if name.endswith(".fake_quant_enabled")]:
+        raise WeightsError(f"{problem}: it was prepared for quantization-aware training ({some(faked)}): {OF_FLOAT}")
     remedy = "choose the --model that they were trained for"
     beside = sorted({name.split(".")[0] for name in unknown} - {name.split(".")[0] for name in expected})
     if not unknown and set(missing) == set(heads):

@@ -1,9 +1,15 @@
 """What a file is that is not a state dict: its kind in a word, and how to make weights of it."""
 
+import re
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
+PART = re.compile(r"(?!-00001-of-00001)-\d{5}-of-\d{5}(?=\.)")
+"""What the name of one of several files has that hold the weights of one network together."""
+
+_MEANT = (".onnx", ".safetensors", ".index.json", ".bin", ".pth", ".pt", ".ckpt")
+_SHOWN = 3
 _MOST_PICKLE_BYTES = 64 << 20
 _MAGIC = (
     (b"\x89HDF", "an HDF5 file, as Keras writes", "torch cannot read it: export the network to ONNX and give --onnx"),
@@ -33,6 +39,20 @@ def other_kind(path: Path) -> Kind | None:
     return _archive(path) if zipfile.is_zipfile(path) else None
 
 
+def in_folder(folder: Path) -> str:
+    """What to do where a folder is given: the files in it that may be meant."""
+    names = sorted(file.name for file in folder.iterdir() if file.name.endswith(_MEANT) and not PART.search(file.name))
+    meant = f": {' or '.join(names[:_SHOWN])}" if names else ", which holds none that ends as such files do"
+    return f"{folder} is a folder: give the file of the network or its weights in it{meant}"
+
+
+def _as_program(loads: str, path: Path) -> str:
+    return (
+        "to run it, give nets:make in its place, where nets.py holds 'import torch' and "
+        f"make = {loads}({path.name!r}); for its tensors alone"
+    )
+
+
 def _archive(path: Path) -> Kind | None:
     saved = "weights.pth"
     try:
@@ -46,12 +66,13 @@ def _archive(path: Path) -> Kind | None:
     if "constants.pkl" in names:
         return Kind(
             "a TorchScript file, which holds a program beside its tensors",
-            f"save the tensors alone: torch.save(torch.jit.load({path.name!r}).state_dict(), {saved!r})",
+            f"{_as_program('torch.jit.load', path)}, torch.save(torch.jit.load({path.name!r}).state_dict(), {saved!r})",
         )
     if any("serialized_exported_program" in name or name == "archive_format" for name in names):
         return Kind(
             "an exported program of torch.export",
-            f"save the tensors alone: torch.save(dict(torch.export.load({path.name!r}).state_dict), {saved!r})",
+            f"{_as_program('torch.export.load', path)}, torch.save(dict(torch.export.load({path.name!r}).state_dict), "
+            f"{saved!r})",
         )
     if names and all(name.endswith(".npy") for name in names):
         return Kind(

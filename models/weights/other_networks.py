@@ -34,6 +34,12 @@ def check_timm(name: ModelName) -> None:
     """Raise ValueError, with the nearest known name, unless timm has this network; WeightsError without timm."""
     library, called = timm(), name.architecture.removeprefix(TIMM)
     if library.is_model(called):
+        try:
+            library.get_pretrained_cfg(called)
+        except RuntimeError as error:  # the network is known, what stands behind the dot is not
+            base, _, tag = called.partition(".")
+            there = ", ".join(f"{TIMM}{full}" for full in library.list_pretrained(f"{base}.*")) or f"{TIMM}{base}"
+            raise ValueError(f"timm has no weights {tag!r} of {base!r}: give one of {there}") from error
         return
     known = library.list_models()
     near = nearest(called.partition(".")[0], known)

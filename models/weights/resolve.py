@@ -20,6 +20,7 @@ from isobatch.models.spec.resolved import ResolvedWeights
 from isobatch.models.weights.beside import read_beside
 from isobatch.models.weights.checkpoint import WeightsError, fitted, open_checkpoint
 from isobatch.models.weights.digits import weights as digits
+from isobatch.models.weights.file_kinds import in_folder
 from isobatch.models.weights.found import (
     IMAGENET_NAMES,
     PRETRAINED,
@@ -136,6 +137,8 @@ def _find(name: str, model: str, offline: bool, say: Callable[[str], None], stat
     path = Path(name)
     if path.is_file():
         return find_in_file(path, state_dict)
+    if path.is_dir():
+        raise WeightsError(in_folder(path))
     raise WeightsError(f"no weights {name!r}: it is neither a file nor one of {', '.join(KEYWORDS)}")
 
 

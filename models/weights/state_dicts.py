@@ -17,6 +17,12 @@ class WeightsError(ValueError):
     """Weights that cannot be used. The text says what was asked, what was found and what to do."""
 
 
+OF_FLOAT = (
+    "give the weights of the float network, of which int8 variants are made here; or export what is deployed to ONNX "
+    "and give --onnx FILE"
+)
+
+
 class Chosen(NamedTuple):
     """``place``: the keys that lead to the state dict, with dots; "" where the file is one. ``others``: those beside.
 
@@ -38,6 +44,8 @@ def choose(content: Any, file: str, asked: str | None) -> Chosen:
         return _asked(places, file, asked)
     if not places:
         strangers = [str(key) for key, value in content.items() if not _named_tensor(key, value)]
+        if quantized := [key for key in strangers if "_packed_params" in key]:
+            raise WeightsError(f"{file} is of a network quantized by torch ({some(quantized)}): {OF_FLOAT}")
         raise WeightsError(
             f"{file} is not a state dict, of its {len(content)} entries {some(strangers)} are not named tensors: "
             "save model.state_dict()"

@@ -76,7 +76,7 @@ def inputs_verdict(tested: Sequence[Tested], n_images: int) -> InputsVerdict | N
         n_comparisons=len(made),
         top1_flips=flips,
         top1_flip_upper95=rate_upper(flips, n_images),
-        margin=margin,
+        margin=None if tested[0].evidence.outcome.kind == "raw" else margin,  # 0 by definition: it screens nothing
         clip_share=clip_share,
         clip_layer=clip_layer,
         images_run=[

@@ -12,7 +12,16 @@ from isobatch.models.spec.images import Size
 from isobatch.models.spec.nearest import did_you_mean
 from isobatch.models.spec.words import CudaOptions
 from isobatch.pipeline.config.grid import AXES, CUDA_AXES, MEMORY_FORMATS, OWN_SIZE, PRESETS, Axes, read_grid, words
-from isobatch.pipeline.config.numbers import LARGEST_SEED, SMALLEST, duration, numbers, real_number, seconds, whole
+from isobatch.pipeline.config.numbers import (
+    LARGEST_SEED,
+    SMALLEST,
+    batches,
+    duration,
+    numbers,
+    real_number,
+    seconds,
+    whole,
+)
 from isobatch.pipeline.config.own_network import read_address, read_batch_axes, read_engine, read_outcome
 from isobatch.pipeline.config.policy_flags import PolicyFlags as PolicyFlags  # part of the configuration
 from isobatch.pipeline.config.policy_flags import read_policy
@@ -95,6 +104,10 @@ class Config:
 
 
 _ELSEWHERE = ("engine", "ray_address", "workers")  # the same evidence, wherever it is gathered
+_AS_GIVEN = (
+    *("model", "onnx", "weights", "state_dict", "inputs", "class_order", "classes", "labels"),
+    *("quick", "thorough", "offline"),
+)
 _COPIED = ("out", "junit", "fresh", "dry_run", "json", "quiet", "verbose", "debug")
 _TALK = (*_COPIED, "timeout_s", "offline", *_ELSEWHERE)
 
@@ -113,16 +126,8 @@ def read_config(arguments: argparse.Namespace) -> Config:
     image_size, also_sizes = _sides(axes["image_size"])
     return Config(
         variants=variants_of(arguments.variants, arguments.onnx is not None),
-        model=arguments.model,
-        onnx=arguments.onnx,
-        weights=arguments.weights,
-        state_dict=arguments.state_dict,
-        inputs=arguments.inputs,
         outcome=read_outcome(arguments),
         batch_axes=read_batch_axes(arguments.batch_axis, arguments.onnx),
-        class_order=arguments.class_order,
-        classes=arguments.classes,
-        labels=arguments.labels,
         images=None if arguments.images is None else whole("--images", arguments.images, 1),
         preprocessing=read_preprocessing(arguments),
         image_size=image_size,
@@ -137,20 +142,17 @@ def read_config(arguments: argparse.Namespace) -> Config:
         neighbours=words("--neighbours", axes["neighbours"], NEIGHBOURS),
         device=device,
         cuda=_cuda(axes) if device == "cuda" else (),
-        quick=arguments.quick,
-        thorough=arguments.thorough,
         explain="none" if arguments.no_explain else arguments.explain,
         repair=not arguments.no_repair,
         race_s=_race_seconds(arguments),
         certify=_certified(arguments),
         budget_s=None if arguments.budget is None else duration("--budget", arguments.budget),
         policy=read_policy(arguments),
-        offline=arguments.offline,
         engine=read_engine(arguments),
         ray_address=read_address(arguments),
         workers=None if arguments.workers is None else whole("--workers", arguments.workers, 1),
         timeout_s=seconds("--timeout", arguments.timeout),
-        **{name: getattr(arguments, name) for name in _COPIED},
+        **{name: getattr(arguments, name) for name in (*_AS_GIVEN, *_COPIED)},
     )
 
 
@@ -225,7 +227,7 @@ def _race_seconds(arguments: argparse.Namespace) -> float:
 
 def _certified(arguments: argparse.Namespace) -> tuple[int, ...]:
     text: str = arguments.certify or (QUICK_CERTIFIED if arguments.quick else CERTIFIED)
-    return () if text == UNCERTIFIED else tuple(n for n in numbers("--certify", text) if n > 1)
+    return () if text == UNCERTIFIED else tuple(batches(numbers("--certify", text), flag="--certify"))
 
 
 def _sides(text: str) -> tuple[Size | None, tuple[Size, ...]]:

@@ -88,8 +88,8 @@ def limited(flag: str, text: str, largest: int) -> tuple[int, ...]:
     return values
 
 
-def batches(sizes: Iterable[int], what: str = "image") -> list[int]:
+def batches(sizes: Iterable[int], what: str = "image", flag: str = "--batch-sizes") -> list[int]:
     """The N above 1. Raises UsageError where there is none, and nothing to compare one ``what`` alone with."""
     if larger := [n for n in sizes if n > 1]:
         return larger
-    raise UsageError("bad-number", f"--batch-sizes names only 1, the {what} alone: give one to compare it with, as 2,8")
+    raise UsageError("bad-number", f"{flag} names only 1, the {what} alone: give one to compare it with, as 2,8")

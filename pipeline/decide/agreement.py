@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from isobatch.pipeline.compare.statistics import rate_lower, rate_upper
 from isobatch.pipeline.records.study import Agreement, Policy, VariantResult
-from isobatch.pipeline.records.wording import listed, number
+from isobatch.pipeline.records.wording import Toward, listed, number, percent
 
 Decision = Literal["met", "missed", "undecided"]
 _ROUNDING = 1e-9  # 9 of 125 are 7.2 %, and 7.2 / 100 is more
@@ -87,7 +87,7 @@ def obstacles(variant: VariantResult, policy: Policy) -> list[str]:
 
 
 def sentence(record: Agreement) -> str:
-    """``agrees with fp64 on 16 of 16 images, at least 83 %``: the count, and the bound that matters."""
+    """``agrees with fp64 on 16 of 16 images, at least 82 %``: the count, and the bound that matters."""
     return f"agrees with {record.reference} on {count(record)} images, {bound(record)}"
 
 
@@ -99,14 +99,12 @@ def count(record: Agreement) -> str:
 
 
 def bound(record: Agreement, least: str = "at least", most: str = "at most") -> str:
-    """The 95 % bound towards the limit that is asked: ``at least 83 %``, or ``at most 20 %`` where few agree."""
+    """The 95 % bound towards the limit that is asked: ``at least 82 %``, or ``at most 20 %`` where few agree."""
     if record.share < 0.5:
-        return f"{most} {_percent(record.high95)} %"
-    return f"{least} {_percent(record.low95)} %"
+        return f"{most} {_percent(record.high95, 'up')}"
+    return f"{least} {_percent(record.low95, 'down')}"
 
 
-def _percent(share: float) -> str:
-    """Whole percents, and a digit more near either end: never rounded to 0 or 100."""
-    if share in (0.0, 1.0):
-        return f"{100 * share:g}"
-    return f"{100 * share:.0f}" if 0.01 < share < 0.985 else f"{min(max(100 * share, 0.1), 99.9):.1f}"
+def _percent(share: float, toward: Toward) -> str:
+    """A bound in whole percents, and with a digit more near either end."""
+    return percent(share, 0 if 0.01 < share < 0.985 or share in (0.0, 1.0) else 1, toward)

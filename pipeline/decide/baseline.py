@@ -22,6 +22,9 @@ _REMEDY = {
     ONE_MORE: "the network has a class before the first of these labels, a background perhaps",
 }
 
+_PIXELS = "The preprocessing: the network may expect other pixels than these (0 to 255, 0 to 1, another mean, BGR)."
+_VALUES = "The inputs: the network may expect other values than these (another scale, another tokenizer or padding)."
+
 
 def least_top1(classes: int) -> float:
     """The top-1 that a reference must be able to have: three times chance, 3 / ``classes``.
@@ -33,8 +36,9 @@ def least_top1(classes: int) -> float:
     return chance + min(2 * chance, (1 - chance) / 4)
 
 
-def check_baseline(variant: str, predicted: Classes, labels: Classes, classes: int) -> Baseline:
-    """The reference's own singles, int64 [n], against the labels [n]. ``classes``: how many outputs the network has."""
+def check_baseline(variant: str, predicted: Classes, labels: Classes, classes: int, pictures: bool = True) -> Baseline:
+    """The reference's own singles, int64 [n], against the labels [n]. ``classes``: how many outputs the network has;
+    ``pictures``: whether it takes them, or other arrays."""
     right = predicted == labels
     hits, n = int(right.sum()), len(right)
     low, high = rate_interval(hits, n)
@@ -50,9 +54,7 @@ def check_baseline(variant: str, predicted: Classes, labels: Classes, classes: i
         )
     if at_chance and not better:
         tried = f" (tried, and no better: {listed(order.name for order in orders)})" if orders else ""
-        reasons.append(
-            "The preprocessing: the network may expect other pixels than these (0 to 255, 0 to 1, another mean, BGR)."
-        )
+        reasons.append(_PIXELS if pictures else _VALUES)
         reasons.append(f"The labels: another order of the classes{tried}, or weights of another network.")
     failed = None
     if at_chance or better:

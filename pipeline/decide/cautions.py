@@ -31,7 +31,7 @@ def cautions(
     chosen: VariantResult, all_standings: Standings, choice: Choice, policy: Policy, race: Race | None
 ) -> list[str]:
     """What to bear in mind about the choice, a sentence each."""
-    warnings = no_limit(policy)
+    warnings = no_limit(policy, all_standings.every)
     if choice.ratios is None and choice.decided_by == "passes":
         warnings.append(_NO_RACE if race is None else _UNRACED if all_standings.race else _OTHER_RACE)
     if choice.ratios is None:
@@ -51,9 +51,9 @@ def cautions(
     return [*warnings, *_new_rivals(all_standings, choice, race, policy), *_of_one_moment(chosen, all_standings.every)]
 
 
-def no_limit(policy: Policy) -> list[str]:
-    """A warning where the policy has no limit on the accuracy drop; else nothing."""
-    if policy.max_accuracy_drop is not None:
+def no_limit(policy: Policy, variants: Sequence[VariantResult]) -> list[str]:
+    """A warning where accuracy was measured and the policy has no limit on its drop; else nothing."""
+    if policy.max_accuracy_drop is not None or all(variant.accuracy is None for variant in variants):
         return []
     limit = limit_points(DEFAULT_MAX_DROP_POINTS)
     return [f"No limit on the accuracy drop is set: only one that certainly exceeds {limit} counts."]

@@ -143,7 +143,7 @@ def _limit(seen: UpperLimit, n: int, needed: int, limit_ms: float | None, what: 
         return [f"latency: {what} takes {number(seen.value)} ms, {asked}"]
     if seen.upper95 is None:
         return [f"latency: {what} undecided: {counted(n, 'call')}, and {needed} are needed; {asked}"]
-    return [f"latency: {what} undecided: at most {number(seen.upper95)} ms with 95 % confidence, {asked}"]
+    return [f"latency: {what} undecided: at most {number(seen.upper95, 'up')} ms with 95 % confidence, {asked}"]
 
 
 def _throughput(call: UpperLimit, calls: int, n: int, demanded: float | None) -> list[str]:
@@ -153,5 +153,7 @@ def _throughput(call: UpperLimit, calls: int, n: int, demanded: float | None) ->
     asked, at = f"{number(demanded)} img/s are demanded", f"{number(1e3 * n / call.value)} img/s at N = {n}"
     if 1e3 * n / call.value < demanded:
         return [f"throughput: {at} in the race, and {asked}"]
-    sure = f"{counted(calls, 'call')} only" if call.upper95 is None else f"at least {number(1e3 * n / call.upper95)}"
+    sure = f"{counted(calls, 'call')} only"
+    if call.upper95 is not None:
+        sure = f"at least {number(1e3 * n / call.upper95, 'down')}"
     return [f"throughput: undecided, {at} in the race, {sure} with 95 % confidence, and {asked}"]

@@ -13,7 +13,7 @@ def pareto_set(
     variants: Sequence[VariantResult], policy: Policy, race: Mapping[str, Contestant] = {}
 ) -> list[ParetoPoint]:
     """The measured, valid variants that no other beats: as good in accuracy, cost (the objective) and stability, and
-    better in one. Where only one of two has an accuracy, it is not shown to be as good, so it does not beat the other.
+    better in one. An unknown accuracy counts as below every known one: what is not known is no merit.
 
     What nothing is known of, neither accuracy nor agreement with the reference, is left out: its answers may be
     anything. ``race``: the contestants whose calls price the objective; others have the times of the passes.
@@ -34,8 +34,6 @@ def pareto_set(
 
 
 def _beats(variant: VariantResult, paid: Price, other: VariantResult, other_paid: Price) -> bool:
-    if (variant.accuracy is None) != (other.accuracy is None):
-        return False
     mine = top1_of(variant), -paid.cost, -_rank(variant)
     yours = top1_of(other), -other_paid.cost, -_rank(other)
     return mine != yours and mine[0] >= yours[0] and mine[1] >= yours[1] and mine[2] >= yours[2]

@@ -7,7 +7,7 @@ from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.decide.batch_size import admissible
 from isobatch.pipeline.decide.repaired_variants import decided_where
 from isobatch.pipeline.records.study import AccuracyDrop, Cost, Interval, Policy, VariantResult
-from isobatch.pipeline.records.wording import counted, limit_points, number, points
+from isobatch.pipeline.records.wording import between, counted, limit_points, number, points
 
 DEFAULT_MAX_DROP_POINTS = 2.0
 """Where no limit is asked for: a drop that certainly exceeds it is an obstacle, one that only might is none."""
@@ -92,7 +92,7 @@ def _accuracy_obstacle(variant: VariantResult, drop: AccuracyDrop | None, limit:
     asked = f"the limit of {limit_points(DEFAULT_MAX_DROP_POINTS if limit is None else limit)}{default}"
     if drop is None:
         return [f"accuracy unknown against {asked}: {variant.accuracy_note or 'it was not measured'}"]
-    drop_in_words = f"{points(drop.value)}, 95 % bound {points(drop.upper95)}, {counted(drop.n, 'image')}"
+    drop_in_words = f"{points(drop.value)}, 95 % bound {points(drop.upper95, 'up')}, {counted(drop.n, 'image')}"
     if drop.decided == "met":
         return []
     if drop.decided == "not-met":
@@ -153,4 +153,4 @@ def megabytes(size_bytes: int) -> str:
 def with_limits(timed: Interval) -> str:
     """``123 (120 to 130)``; the median alone where it has no limits."""
     low, high = timed.low95, timed.high95
-    return number(timed.median) + ("" if low is None or high is None else f" ({number(low)} to {number(high)})")
+    return number(timed.median) + ("" if low is None or high is None else f" ({between(low, high, number)})")

@@ -11,7 +11,17 @@ from isobatch.pipeline.decide.contenders import Standings, is_reference
 from isobatch.pipeline.decide.policy import megabytes, price, with_limits
 from isobatch.pipeline.decide.repaired_variants import decided_where, native_and_rung
 from isobatch.pipeline.records.study import AtWork, InputsVerdict, Policy, Race, VariantResult
-from isobatch.pipeline.records.wording import counted, limit_points, listed, number, percent, points, sizes
+from isobatch.pipeline.records.wording import (
+    between,
+    counted,
+    limit_points,
+    listed,
+    number,
+    percent,
+    points,
+    sizes,
+    two_decimals,
+)
 
 _BEST = {
     "throughput": "the most images a second",
@@ -71,7 +81,7 @@ def cost_text(variant: VariantResult, work: AtWork | None, policy: Policy) -> st
         return paid.text if paid else "its cost was not measured"
     if policy.objective == "latency":
         median = work.call_ms.median
-        most = "" if median.upper95 is None else f" (at most {number(median.upper95)})"
+        most = "" if median.upper95 is None else f" (at most {number(median.upper95, 'up')})"
         return f"{number(median.value or 0.0)}{most} ms for one image, in {counted(work.call_ms.n, 'call')} of the race"
     rounds = counted(work.throughput_img_s.n, "round")
     return f"{with_limits(work.throughput_img_s)} img/s at N = {work.batch_size}, in {rounds} of the race"
@@ -160,7 +170,9 @@ def advantage(other: str, choice: Choice, all_standings: Standings, policy: Poli
 def ratio_text(choice: Choice, name: str) -> str:
     """A contestant's time over the leader's, with its limits."""
     times = choice.times(name)
-    return f"{times.median:.2f}" + ("" if times.low95 is None else f" ({times.low95:.2f} to {times.high95:.2f})")
+    low, high = times.low95, times.high95
+    limits = "" if low is None or high is None else f" ({between(low, high, two_decimals)})"
+    return two_decimals(times.median) + limits
 
 
 def _agrees(chosen: VariantResult, standings: Standings) -> list[Reason]:
@@ -179,7 +191,7 @@ def _drop(chosen: VariantResult, policy: Policy) -> list[Reason]:
     asked = f"within the limit of {limit_points(limit)}" if limit is not None else "and no limit is set"
     text = (
         f"Its accuracy drop is {points(drop.value)} on {counted(drop.n, 'image')}, at most "
-        f"{points(drop.upper95)} with 95 % confidence, {asked}."
+        f"{points(drop.upper95, 'up')} with 95 % confidence, {asked}."
     )
     return [Reason("accuracy", text)]
 

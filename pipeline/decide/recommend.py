@@ -81,7 +81,7 @@ def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | No
             rejected=_in_order(all_standings, rejected),
             ties=[],
             pareto=pareto_set(all_standings.every, policy, all_standings.race),
-            warnings=no_limit(policy),
+            warnings=no_limit(policy, variants),
             race=_shown(race, None),
         )
     choice = _choice(all_standings, policy, race)

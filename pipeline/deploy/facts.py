@@ -3,7 +3,7 @@
 from isobatch.pipeline.decide.ranges import range_words
 from isobatch.pipeline.deploy.keep import Kept
 from isobatch.pipeline.records.study import Range, Study, VariantResult
-from isobatch.pipeline.records.wording import counted, percent, points
+from isobatch.pipeline.records.wording import counted, percent, percent_interval, points
 
 _NATURAL = "natural"
 
@@ -45,7 +45,7 @@ def facts_of(variant: VariantResult, study: Study) -> list[str]:
     facts = [f"The study {study.run_id} called it {variant.verdict}."] if variant.verdict else []
     facts += [range_words(variant.range)] if variant.range else []
     if variant.accuracy is not None:
-        limits = f"{percent(variant.accuracy.low95)} to {percent(variant.accuracy.high95)}"
+        limits = percent_interval(variant.accuracy.low95, variant.accuracy.high95)
         facts.append(
             f"Top-1 accuracy {percent(variant.accuracy.top1)} (95 % limits {limits}) on "
             f"{counted(variant.accuracy.n, 'labelled image')} of {variant.accuracy.inputs or 'the study'}."
@@ -53,7 +53,8 @@ def facts_of(variant: VariantResult, study: Study) -> list[str]:
     if variant.accuracy_drop is not None:
         drop = variant.accuracy_drop
         facts.append(
-            f"Its top-1 is {points(drop.value)} below float32's on the same images, at most {points(drop.upper95)}."
+            f"Its top-1 is {points(drop.value)} below float32's on the same images, "
+            f"at most {points(drop.upper95, 'up')}."
         )
     if variant.accuracy is None and variant.accuracy_note:
         facts.append(f"Accuracy is unknown: {variant.accuracy_note.rstrip('.')}.")

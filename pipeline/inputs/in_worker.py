@@ -32,11 +32,14 @@ def read_sets(request: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
 
 
 def read_labelled(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    """Store the images of ``LabelledAsked``: ``Labelled``."""
+    """Store the images of ``LabelledAsked``: ``Labelled``. What else is made for that does not stay in the folder."""
     asked = LabelledAsked.of(payload)
     prepared = next(s for s in prepare(_limited(asked.request)) if s.record.name == asked.set)
     assert prepared.labelled is not None
-    return prepared.labelled().to_json()
+    labelled = prepared.labelled()
+    for file in set(asked.request.folder.iterdir()) - {Path(labelled.images.path)}:
+        file.unlink()
+    return labelled.to_json()
 
 
 def _limited(asked: SetsAsked) -> InputsRequest:

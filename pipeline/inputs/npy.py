@@ -4,7 +4,6 @@ NCHW or NHWC, which the place of the channels shows.
 """
 
 import io
-import warnings
 import zipfile
 from dataclasses import replace
 from functools import partial
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch.pipeline.inputs.arrays import loaded
 from isobatch.pipeline.inputs.choose import Candidates
 from isobatch.pipeline.inputs.labels_file import array_labels, labels_in_order
 from isobatch.pipeline.inputs.own import Own, choose_own, labelled_images, store_own
@@ -108,16 +108,7 @@ def prepare_npy(
 
 def _mapped(path: Path, channels: int, layout: str | None) -> tuple[NDArray[Any], bool]:
     """The array, and whether its channels come last."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # remarks on headers by Python 2
-            array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
-    except Exception as error:  # a hostile header may raise anything in its parser
-        raise InputError(
-            "npy-format",
-            f"{printable(path)} is no readable .npy array of numbers ({printable(error)}): "
-            "write it with numpy.save from a float32 array [n, 3, height, width]",
-        ) from error
+    array = loaded(path)[""]
     holds = f"{printable(path)} holds {array.dtype} {list(array.shape)}"
     if array.dtype.newbyteorder("=") not in _USES:
         raise InputError("npy-dtype", f"{holds}: float32, float64 or uint8 is needed; convert it with .astype")

@@ -56,7 +56,7 @@ def store_own(
         evaluation = replace(evaluation, labels=tuple(labels[index] for index in sorted(choice.evaluation)))
     calibration = stored("calibration", choice.calibration) if choice.calibration else None
     if calibration is None:
-        note = f"fewer than {ENOUGH} distinct images, too few to keep some for it"
+        note = f"fewer than {ENOUGH} distinct images, too few to keep some for calibration"
         remedy = f"give at least {ENOUGH} distinct images, so that a third of them can calibrate"
     else:
         require_disjoint(evaluation, calibration)

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from isobatch.models.spec.artifact_cache import file_sha256
 from isobatch.models.spec.images import Size, sides
 from isobatch.models.spec.words import Remark
 from isobatch.pipeline.config.config import Config
@@ -13,6 +13,7 @@ from isobatch.pipeline.inputs.arrays import ARRAYS
 from isobatch.pipeline.inputs.crossing import LabelledAsked, SetStored
 from isobatch.pipeline.inputs.prepare import SOURCES
 from isobatch.pipeline.inputs.request import Labelled, SetsAsked
+from isobatch.pipeline.prepare.kept import keep_answer, kept_answer
 from isobatch.pipeline.prepare.preprocessing import channels_of
 from isobatch.pipeline.prepare.sizes import fitting
 from isobatch.pipeline.prepare.state import Stages
@@ -20,7 +21,6 @@ from isobatch.pipeline.prepare.weights import Chosen
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import InputSet
 from isobatch.pipeline.records.wording import counted
-from isobatch.pipeline.storage.files import read_json, write_json
 from isobatch.pipeline.workers.pool import WorkerError
 
 
@@ -30,26 +30,18 @@ def prepare_apart(stages: Stages, request: SetsAsked) -> tuple[PreparedSet, ...]
     A run that goes on keeps the images that it began with: they are neither read nor chosen again. Raises WorkerError:
     with the code of the InputError where the images are refused, with none where reading failed.
     """
-    file = request.folder / "sets.json"
-    every = _stored(file, request) if stages.run.resumed else None
+    file, asked = request.folder / "sets.json", request.to_json()
+    every = kept_answer(file, asked, _sets) if stages.run.resumed else None
     if every is None:
-        answer = stages.call("isobatch.pipeline.inputs.in_worker:read_sets", request.to_json(), "inputs")
-        write_json(file, {"request": request.to_json(), "sets": answer})
-        every = [SetStored.of(plain) for plain in answer]
+        answer = stages.call("isobatch.pipeline.inputs.in_worker:read_sets", asked, "inputs")
+        every = _sets(answer)
+        parts = [images for stored in every for images in (stored.evaluation, stored.calibration) if images]
+        keep_answer(file, asked, answer, {str(images.path): images.sha256 for images in parts})
     return tuple(_set(stages, request, stored) for stored in every)
 
 
-def _stored(file: Path, request: SetsAsked) -> list[SetStored] | None:
-    """What an earlier start of this run stored for the same request; None where any of it is absent or altered."""
-    try:
-        stored = read_json(file)
-        sets = [SetStored.of(plain) for plain in stored["sets"]]
-        images = [images for prepared in sets for images in (prepared.evaluation, prepared.calibration) if images]
-        same = SetsAsked.of(stored["request"]) == request
-        intact = same and all(file_sha256(Path(image_file.path)) == image_file.sha256 for image_file in images)
-    except (OSError, KeyError, TypeError, AttributeError):
-        return None
-    return sets if intact else None
+def _sets(answer: list[dict[str, Any]]) -> list[SetStored]:
+    return [SetStored.of(plain) for plain in answer]
 
 
 def _set(stages: Stages, request: SetsAsked, stored: SetStored) -> PreparedSet:
@@ -66,9 +58,19 @@ def _set(stages: Stages, request: SetsAsked, stored: SetStored) -> PreparedSet:
 
 
 def _labelled(stages: Stages, request: SetsAsked, name: str) -> Labelled:
-    request = replace(request, asked=name) if request.asked == "auto" else request  # the seed need not be drawn again
-    asked = LabelledAsked(request, name).to_json()
-    return Labelled.of(stages.call("isobatch.pipeline.inputs.in_worker:read_labelled", asked, "inputs"))
+    """The labelled images, in a folder of their own: the sets are made again for them, and are not what they were where
+    files were added to the user's folder since.
+    """
+    name_asked = name if request.asked == "auto" else request.asked  # the seed need not be drawn again
+    folder = request.folder / "labelled"
+    asked = LabelledAsked(replace(request, asked=name_asked, folder=folder), name).to_json()
+    file = request.folder / "labelled.json"
+    known = kept_answer(file, asked, Labelled.of) if stages.run.resumed else None
+    if known is None:
+        answer = stages.call("isobatch.pipeline.inputs.in_worker:read_labelled", asked, "inputs")
+        known = Labelled.of(answer)
+        keep_answer(file, asked, answer, {str(known.images.path): known.images.sha256})
+    return known
 
 
 def prepare_inputs(stages: Stages, chosen: Chosen) -> None:
@@ -103,6 +105,11 @@ def prepare_inputs(stages: Stages, chosen: Chosen) -> None:
     stages.sets = tuple(_judged(stages, image_set) for image_set in fitting(stages, sets))
     _check_batch_sizes(config, stages.sets)
     _say_assumed(stages)
+    if config.inputs in ("auto", *SOURCES):
+        for flag, value in (("--labels", config.labels), ("--class-order", config.class_order)):
+            if value is not None:
+                text = f"{flag} {value} is not used: it is of your own images, and --inputs is {config.inputs}"
+                stages.warn("labels-unused", text)
     for prepared in stages.sets:
         record = prepared.record
         for code, text in prepared.warnings:

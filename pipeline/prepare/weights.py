@@ -11,11 +11,11 @@ from isobatch.models.weights.model_name import kind_of
 from isobatch.pipeline.config.variants import variants_of
 from isobatch.pipeline.prepare.artifacts import baseline
 from isobatch.pipeline.prepare.crossing import NetworkAsked, NetworkFound
+from isobatch.pipeline.prepare.kept import keep_answer, kept_answer
 from isobatch.pipeline.prepare.preprocessing import chosen_view
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Weights
-from isobatch.pipeline.storage.files import read_json, write_json
 from isobatch.pipeline.workers.pool import WorkerError
 
 
@@ -45,13 +45,14 @@ def prepare_weights(stages: Stages) -> Chosen:
     )
     folder = stages.run.folder / "inputs"
     kept = folder / "weights.json"
-    network = _stored(kept, asked) if stages.run.resumed else None
+    network = kept_answer(kept, asked.to_json(), NetworkFound.of) if stages.run.resumed else None
     if network is None:
         network = _resolve(stages, replace(asked, folder=str(folder)))
         # an ONNX file may lie in several, and a factory's code too: they are checked each time
         if not config.onnx and kind_of(network.model) != "factory":
-            files = _digests(config.weights, network.path)
-            write_json(kept, {"asked": asked.to_json(), "found": network.to_json(), "files": files})
+            files = [path for path in (config.weights, network.path) if Path(path).is_file()]  # a keyword is none
+            digests = {path: file_sha256(Path(path)) for path in files}
+            keep_answer(kept, asked.to_json(), network.to_json(), digests)
     view, size, record = chosen_view(config, network)
     note = "; ".join(text for text in (network.note, network.offer) if text)
     stages.weights = Weights(
@@ -114,19 +115,3 @@ def _resolve(stages: Stages, asked: NetworkAsked) -> NetworkFound:
         text = error.reason if error.kind not in ("timeout", "crash", "MemoryError") else f"{what}: {error.reason}"
         raise UsageError(error.code or ("onnx" if asked.onnx else "weights"), text) from error
     return NetworkFound.of(answer)
-
-
-def _digests(*paths: str) -> dict[str, str]:
-    """The SHA-256 of those that are files; a keyword is none."""
-    return {path: file_sha256(Path(path)) for path in paths if Path(path).is_file()}
-
-
-def _stored(file: Path, asked: NetworkAsked) -> NetworkFound | None:
-    """What an earlier start of this run resolved for the same request; None where any file of it is another now."""
-    try:
-        stored = read_json(file)
-        network = NetworkFound.of(stored["found"])
-        same = NetworkAsked.of(stored["asked"]) == asked and stored["files"] == _digests(asked.name, network.path)
-    except (OSError, KeyError, TypeError, AttributeError):
-        return None
-    return network if same and network.path in stored["files"] else None

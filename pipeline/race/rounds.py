@@ -61,14 +61,19 @@ class Entry:
         except WorkerError as error:
             self.dropped = error.reason
         except Missed:
-            self.dropped = f"not open within {self.open_s:.3g} s"
+            self._drop(f"not open within {self.open_s:.3g} s")
 
     def _again(self, why: str) -> None:
         if self.restarted:
-            self.dropped = f"{why}, twice"
+            self._drop(f"{why}, twice")
         else:
             self.restarted = True
             self.open()
+
+    def _drop(self, why: str) -> None:
+        """Out of the race, and ended: what is still opening runs beside the others, and memory is theirs."""
+        self.dropped = why
+        self.contestant.end()
 
 
 @dataclass

@@ -412,8 +412,8 @@ CODES: dict[str, CodeMeaning] = {
     ),
     "labels-unused": _warning(
         "Labels were given, and are not used.",
-        "A picture lies beside the folders, a folder's name is neither a class index nor the name of a class, or the "
-        "outcome of the network is no class.",
+        "A picture lies beside the folders, a folder's name is neither a class index nor the name of a class, the "
+        "outcome of the network is no class, or the images are the program's own.",
         "Use --class-order text for folders in torchvision's order, or --classes FILE; the text says what was wrong.",
     ),
     "mixed-splits": _warning(

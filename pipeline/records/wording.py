@@ -2,10 +2,14 @@
 
 import math
 import re
-from collections.abc import Iterable
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import Literal, TypeVar
 
 from isobatch.pipeline.records.study import COPIES, Condition, Repair
+
+Toward = Literal["nearest", "down", "up"]
+"""Where the last printed digit goes: ``nearest`` of an estimate, ``down`` of a lower bound, ``up`` of an upper one."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -13,6 +17,7 @@ V = TypeVar("V")
 _IMAGE = re.compile(r"(?<![-\w.'\"/])(?<!images of )(I|i)mage(s?)(?![-\w\"/=]|'(?!s\b)|\.\w| sizes?\b)|\bimg(/s)\b")
 _PIXELS = re.compile(r"(?:,| at) \d+(?:(?:, \d+)* and \d+)? (?:px|pixels)\b")
 SIGNED_ZERO = "by their bytes only: 0.0 against -0.0"
+NOT_ALIKE = "by more than a number tells: rows of another shape or type, or NaN"
 FAR_APART_ULP = 2**23
 """From so many representable values on a distance is no rounding: so many lie between a float32 and its double."""
 
@@ -63,8 +68,36 @@ def agreeing(n: int, verb: str) -> str:
     return verb if n != 1 else {"have": "has", "were": "was"}.get(verb, f"{verb}s")
 
 
-def number(value: float) -> str:
+def rounded(value: float, decimals: int, toward: Toward) -> float:
+    """A bound at so many decimals (negative: before the point), so that what is printed of it holds: the one place
+    that decides it. An estimate, which goes to the ``nearest``, is left to its format.
+
+    Of 12 digits: what a computation leaves behind them is none of the bound's, and 2 % stay 2 %.
+    """
+    if toward == "nearest" or not math.isfinite(value):
+        return value
+    exact, last = Decimal(f"{value:.12g}"), Decimal(1).scaleb(-decimals)
+    if int(exact.as_tuple().exponent) >= -decimals:
+        return float(exact)
+    return float(exact.quantize(last, ROUND_CEILING if toward == "up" else ROUND_FLOOR)) + 0.0  # no -0
+
+
+def significant(value: float, digits: int, toward: Toward, least: float = -math.inf) -> float:
+    """As ``rounded``, at so many significant digits, and at ``least`` decimals: 0 drops none before the point."""
+    if value == 0 or not math.isfinite(value):
+        return value
+    exponent = math.floor(math.log10(abs(value)))
+    return rounded(value, int(max(digits - 1 - exponent, least)), toward)
+
+
+def between(low: float, high: float, text: Callable[[float, Toward], str]) -> str:
+    """An interval, its low end rounded down and its high end up: ``0.95 to 1.49``."""
+    return f"{text(low, 'down')} to {text(high, 'up')}"
+
+
+def number(value: float, toward: Toward = "nearest") -> str:
     """Three significant digits: ``0.123``, ``3.81e-06``, ``171``, ``nan``."""
+    value = significant(value, 3, toward, 0 if abs(value) < 1e7 else -math.inf)
     return f"{value:,.0f}" if 999.5 <= abs(value) < 1e7 else f"{value:.3g}"
 
 
@@ -75,10 +108,12 @@ def non_finite(value: float) -> str | None:
     return None if math.isfinite(value) else ("infinite" if value > 0 else "minus infinite")
 
 
-def percent(share: float, digits: int = 1) -> str:
-    """A share as a percentage with that many decimals: ``98.2 %``. Never rounded up to 100 or down to 0."""
+def percent(share: float, digits: int = 1, toward: Toward = "nearest") -> str:
+    """A share as a percentage with that many decimals: ``98.2 %``. An estimate is never rounded to 100 or to 0."""
     if word := non_finite(share):
         return word
+    if toward != "nearest":
+        return f"{rounded(100 * share, digits, toward):.{digits}f} %"
     text = f"{100 * share:.{digits}f}"
     if share < 1 and float(text) >= 100:
         return f"over {100 - 10**-digits:.{digits}f} %"
@@ -87,11 +122,22 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{text} %"
 
 
-def points(share: float) -> str:
+def percent_interval(low: float, high: float) -> str:
+    """An interval of shares: ``96.4 % to 99.1 %``."""
+    return between(low, high, lambda share, toward: percent(share, toward=toward))
+
+
+def two_decimals(value: float, toward: Toward = "nearest") -> str:
+    """A ratio near 1: ``1.05``."""
+    return f"{rounded(value, 2, toward):.2f}"
+
+
+def points(share: float, toward: Toward = "nearest") -> str:
     """A difference of two shares, in percentage points: 0.0119 is ``1.19 points``, 0.134 is ``13.4 points``."""
     if word := non_finite(share):
         return word
-    text = f"{100 * share:.{2 if abs(share) < 0.09995 else 1}f}".rstrip("0").rstrip(".")
+    digits = 2 if abs(share) < 0.09995 else 1
+    text = f"{rounded(100 * share, digits, toward):.{digits}f}".rstrip("0").rstrip(".")
     text = "0" if text == "-0" else text
     return f"{text} point{'' if text == '1' else 's'}"
 

@@ -8,6 +8,7 @@ from typing import Any
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.plain import to_plain
 from isobatch.models.spec.words import VariantSpec
+from isobatch.models.weights.model_name import own_code
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.deploy.asked import require_numbers
 from isobatch.pipeline.deploy.folder import require_empty
@@ -64,6 +65,12 @@ def repair_variant(config: Config, rung: str | None, folder: Path, progress: Pro
     """
     require_empty(folder)
     spec = find_variant(config.variants[0])
+    if spec.runtime == "torch" and not config.onnx and (code := own_code(config.model)):
+        raise UsageError(
+            "not-deployable",
+            f"{spec.name} runs code that is {code} ({config.model}), and only numbers are written: repair an ort- "
+            "variant of it, or repair it in Python, isobatch.make_batch_invariant(network, inputs)",
+        )
     with prepared(config, progress) as (stages, network, scratch):
         if stages.weights is not None:
             require_numbers(spec.name, spec.runtime, stages.weights.model, _ELSEWHERE)
@@ -84,7 +91,7 @@ def _none(name: str, searched: RepairMade) -> str:
     """In one sentence: none was tried, or none holds, or none that holds can be written."""
     if not searched.tried:
         return f"{name} cannot be made batch-invariant"
-    if searched.unwritten:
+    if any(attempt.holds and attempt.bitwise for attempt in searched.tried):
         return f"what makes {name} batch-invariant cannot be shipped"
     return f"no rung makes {name} batch-invariant over the scope"
 

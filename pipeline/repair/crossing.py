@@ -1,7 +1,7 @@
 """What a repair asks of its worker, and what the worker tells of the candidates that it tried."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from isobatch.models.spec.images import Images
@@ -21,7 +21,7 @@ class Making(Crossing):
 
 @dataclass(frozen=True)
 class Attempt(Crossing):
-    """One candidate of a rung, or ``why`` the rung has none: what can be told of a ``ladder.Tried``."""
+    """One candidate of a rung, or ``why`` the rung has none."""
 
     name: str  # of the rung
     why: str = ""
@@ -30,18 +30,13 @@ class Attempt(Crossing):
     layers: tuple[str, ...] = ()
     serving: Mapping[str, int] | None = None
     delivery: Making | None = None
-    holds: bool | None = None  # None: it was not run
+    holds: bool | None = None  # whether it kept what it is to keep, over all of the scope; None: it was not run
     verified: tuple[Verified, ...] = ()
-    ratios: Mapping[int, tuple[float, ...]] | None = None
+    ratios: Mapping[int, tuple[float, ...]] = field(default_factory=dict)  # seconds repaired over native by N, rising
     recomputed: float | None = None
     out_of_time: bool = False
-    too_dear: bool = False
-    failed: bool = False
-
-    @property
-    def ratios_by_size(self) -> Mapping[int, tuple[float, ...]]:
-        """Seconds repaired over native by N, rising; empty where no call was timed."""
-        return dict(sorted((self.ratios or {}).items()))
+    too_dear: bool = False  # not verified: by a few timed calls it cannot win
+    failed: bool = False  # it could not be carried out, as ``why`` says
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ def _serving(stages: Stages, tried: Found, settings: Mapping[str, Any], threads:
         settings,
         threads,
         largest,
-        max(tried.chosen.ratios_by_size, default=1),  # of most images a second, beside the native network's own
+        max(tried.chosen.ratios, default=1),  # of most images a second, beside the native network's own
         tried.sets[0].evaluation,
         tried.view,
         outcome=stages.outcome.kind,

@@ -107,7 +107,7 @@ def _climbed(asked: RepairAsked, names: list[str], tried: list[Tried], bench: Be
     while True:
         tried = [*tried, *climb(bench, scope, math.inf, names)]
         answer = _written(asked, tried, bench.runner, scope.sets[0])
-        names = [name for name in names if all(attempt.rung != name for attempt in tried)]
+        names = [name for name in names if all(attempt.name != name for attempt in tried)]
         if answer.chosen is not None or not names:
             return answer
 
@@ -123,12 +123,12 @@ def _written(asked: RepairAsked, tried: list[Tried], runner: Any, images: Images
                     raise VariantUnavailable("no file can be written of it", "")
                 serving = repaired.write(Path(asked.folder))
             except VariantUnavailable as error:
-                unwritten.append(f"{chosen.rung}: {error.reason}")
+                unwritten.append(f"{chosen.name}: {error.reason}")
                 continue
         settings = serving | dict(chosen.candidate.serving)
         native = None
         with contextlib.suppress(VariantUnavailable):  # without it the memory of the two cannot be compared
-            if chosen.rung != NATIVE:
+            if chosen.name != NATIVE:
                 native = runner.write(Path(asked.native))
         return RepairMade(tuple(attempts(tried)), tried.index(chosen), settings, tuple(unwritten), native)
     return RepairMade(tuple(attempts(tried)), None, {}, tuple(unwritten))
@@ -150,7 +150,7 @@ def _as_it_is(runner: Runner, threads: int, scope: Scope) -> Tried:
             with opens() as native:
                 check(native, count)
     kept: Callable[[Any], Any] = contextlib.nullcontext
-    return Tried(NATIVE, "", Candidate(kept, "as it is"), tuple(verified))
+    return Tried.by(NATIVE, Candidate(kept, "as it is"), verified=verified)
 
 
 def _look(

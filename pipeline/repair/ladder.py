@@ -3,8 +3,8 @@
 import math
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
 
 from isobatch.models.spec.repairable import Digested
 from isobatch.models.spec.runner import Runner
@@ -21,34 +21,25 @@ _TIME_OVER = "not tried to the end: the time for repairs was over (the repair co
 
 
 @dataclass(frozen=True)
-class Tried:
-    """One candidate of a rung, or why the rung was none. ``ratios``: seconds repaired over native, by N."""
+class Tried(Attempt):
+    """One candidate of a rung, or why the rung was none: an ``Attempt`` with the candidate itself at hand."""
 
-    rung: str
-    why: str = ""
     candidate: Candidate | None = None
-    verified: tuple[Verified, ...] = ()  # by input set and thread count
-    ratios: Mapping[int, list[float]] | None = None
-    recomputed: float | None = None
-    out_of_time: bool = False
-    too_dear: bool = False  # not verified: by a few timed calls it cannot win
-    digest: str = ""  # SHA-256 of the rewritten graph, where the repair is one
-    failed: bool = False  # it could not be carried out, as ``why`` says
 
-    @property
-    def holds(self) -> bool | None:
-        """Whether it kept what it is to keep, over all of the scope. None: it was not run."""
-        if self.candidate is None or not self.verified:
-            return None
-        return all(result.batch_invariant if self.candidate.bitwise else result.top1_stable for result in self.verified)
+    @classmethod
+    def by(cls, rung: str, candidate: Candidate, why: str = "", verified: Sequence[Verified] = (), **seen: Any) -> Self:
+        """What became of this candidate; ``verified``: by input set and thread count. ``seen``: further fields."""
+        told = candidate.how, candidate.bitwise, candidate.layers, candidate.serving
+        seen.setdefault("delivery", Making(candidate.change, None))
+        holds = _all_hold(candidate, verified) if verified else None
+        return cls(rung, why, *told, holds=holds, verified=tuple(verified), candidate=candidate, **seen)
 
     @property
     def cheap(self) -> bool:
         """Whether it holds bitwise at next to no cost, as far as its times can tell: see ``_near_end``."""
-        if not self.holds or not self.ratios or self.candidate is None or not self.candidate.bitwise:
-            return False
         limits = free_limits(self.ratios)
-        return all(_near_end(pairs) <= limits[n] for n, pairs in self.ratios.items())
+        near = bool(self.ratios) and all(_near_end(pairs) <= limits[n] for n, pairs in self.ratios.items())
+        return bool(self.holds) and self.bitwise and near
 
 
 def _near_end(ratios: Sequence[float]) -> float:
@@ -59,26 +50,9 @@ def _near_end(ratios: Sequence[float]) -> float:
 
 
 def attempts(tried: Sequence[Tried]) -> list[Attempt]:
-    """What can be told of them, for the parent process and the records."""
-    return [
-        Attempt(
-            name=attempt.rung,
-            why=attempt.why,
-            how=attempt.candidate.how if attempt.candidate else "",
-            bitwise=attempt.candidate.bitwise if attempt.candidate else True,
-            layers=attempt.candidate.layers if attempt.candidate else (),
-            serving=attempt.candidate.serving if attempt.candidate else {},
-            delivery=Making(attempt.candidate.change if attempt.candidate else {}, attempt.digest or None),
-            holds=attempt.holds,
-            verified=attempt.verified,
-            ratios={n: tuple(ratios) for n, ratios in (attempt.ratios or {}).items()},
-            recomputed=attempt.recomputed,
-            out_of_time=attempt.out_of_time,
-            too_dear=attempt.too_dear,
-            failed=attempt.failed,
-        )
-        for attempt in tried
-    ]
+    """What can be told of them, for the parent process."""
+    names = [field.name for field in fields(Attempt)]
+    return [Attempt(**{name: getattr(attempt, name) for name in names}) for attempt in tried]
 
 
 def climb(
@@ -119,7 +93,7 @@ def _rung(rung: Rung, bench: Bench, scope: Scope, rivals: Sequence[Tried]) -> li
     candidates = rung.apply(bench)
     candidate = next(candidates, None)
     while candidate is not None:
-        held = [len(attempt.candidate.layers) for attempt in tried if attempt.holds and attempt.candidate]
+        held = [len(attempt.layers) for attempt in tried if attempt.holds]
         if held and len(candidate.layers) > min(held):
             break
         try:
@@ -130,9 +104,9 @@ def _rung(rung: Rung, bench: Bench, scope: Scope, rivals: Sequence[Tried]) -> li
                 _too_dear(rung.name, candidate, bench, scope, rivals) or _tried(rung.name, candidate, bench, within)
             )
         except VariantUnavailable as error:  # another candidate may do without
-            tried.append(Tried(rung.name, error.reason, candidate))
+            tried.append(Tried.by(rung.name, candidate, error.reason))
         except OutOfTime:
-            tried.append(Tried(rung.name, _TIME_OVER, candidate, out_of_time=True))
+            tried.append(Tried.by(rung.name, candidate, _TIME_OVER, out_of_time=True))
             break
         if tried[-1].cheap or (tried[-1].holds and scope.timed_sizes is not None and not scope.timed_sizes):
             break  # it is not shown to cost anything, or nobody asks what it costs
@@ -150,29 +124,29 @@ def _following(candidates: Iterator[Candidate], held: bool) -> Candidate | None:
 
 def _too_dear(name: str, candidate: Candidate, bench: Bench, scope: Scope, rivals: Sequence[Tried]) -> Tried | None:
     """That the candidate cannot win, by a few timed calls of it and of the native network; None where it may."""
-    rivals = [attempt for attempt in rivals if attempt.candidate and attempt.candidate.bitwise]
+    rivals = [attempt for attempt in rivals if attempt.bitwise]
     if not scope.screen or not rivals or not candidate.bitwise:
         return None
     scope.say(f"{name}: timing a few calls")
-    largest = max(n for attempt in rivals for n in attempt.ratios or {})
+    largest = max(n for attempt in rivals for n in attempt.ratios)
     with candidate.build(bench.runner) as repaired:
         few = replace(scope, pairs=scope.screen, least=scope.screen, deadline=math.inf, done=lambda count: None)
         ratios = time_ratios(bench.runner, repaired, few, sorted({1, largest}))
     mine = objective_cost({n: [min(pairs)] for n, pairs in ratios.items()}, bench.objective)
 
     def known(attempt: Tried) -> float:
-        return objective_cost({n: pairs for n, pairs in (attempt.ratios or {}).items() if n in ratios}, bench.objective)
+        return objective_cost({n: pairs for n, pairs in attempt.ratios.items() if n in ratios}, bench.objective)
 
     rival = min(rivals, key=known)
     if mine <= _HOPELESS * known(rival):
         return None
-    why = f"not verified: by a few timed calls it costs {number(mine / known(rival))} x what {rival.rung} does"
-    return Tried(name, why, candidate, too_dear=True)
+    why = f"not verified: by a few timed calls it costs {number(mine / known(rival))} x what {rival.name} does"
+    return Tried.by(name, candidate, why, too_dear=True)
 
 
 def _tried(name: str, candidate: Candidate, bench: Bench, scope: Scope) -> Tried:
     verified: list[Verified] = []
-    ratios: Mapping[int, list[float]] | None = None
+    ratios: Mapping[int, list[float]] = {}
     scope.begin()
 
     def check(native: Any, repaired: Runner, threads: int) -> None:
@@ -185,7 +159,7 @@ def _tried(name: str, candidate: Candidate, bench: Bench, scope: Scope) -> Tried
     with candidate.build(bench.runner) as repaired:
         check(bench.runner, repaired, bench.threads)
         recomputed = share(repaired)
-        digest = repaired.digest() if isinstance(repaired, Digested) else ""
+        made = Making(candidate.change, repaired.digest() if isinstance(repaired, Digested) else None)
         if _all_hold(candidate, verified):
             scope.say(f"{name}: timing it against the native network")
             sizes = (
@@ -198,7 +172,8 @@ def _tried(name: str, candidate: Candidate, bench: Bench, scope: Scope) -> Tried
             break
         with opens() as native, candidate.build(native) as repaired:
             check(native, repaired, threads)
-    return Tried(name, "", candidate, tuple(verified), ratios, recomputed, digest=digest)
+    priced = {n: tuple(pairs) for n, pairs in ratios.items()}
+    return Tried.by(name, candidate, verified=verified, ratios=priced, recomputed=recomputed, delivery=made)
 
 
 def _all_hold(candidate: Candidate, verified: Sequence[Verified]) -> bool:
@@ -213,5 +188,5 @@ def share(runner: Any) -> float | None:
 
 def best(tried: Sequence[Tried], objective: str) -> Tried | None:
     """The candidate that ``repair_records.choose`` takes of all of them; None where none holds bitwise."""
-    chosen = choose(attempts(tried), objective)
+    chosen = choose(tried, objective)
     return None if chosen is None else tried[chosen]

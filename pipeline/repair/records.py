@@ -70,9 +70,9 @@ def _record(tried: list[Attempt], chosen: Attempt | None) -> Repair:
     held = [attempt for attempt in run if attempt.holds]
     chosen = chosen or run[-1]
     verified = chosen.verified
-    latency = {str(n): median_interval(ratios) for n, ratios in chosen.ratios_by_size.items() if n == 1}
+    latency = {str(n): median_interval(ratios) for n, ratios in chosen.ratios.items() if n == 1}
     throughput = {
-        str(n): median_interval([1 / ratio for ratio in ratios]) for n, ratios in chosen.ratios_by_size.items() if n > 1
+        str(n): median_interval([1 / ratio for ratio in ratios]) for n, ratios in chosen.ratios.items() if n > 1
     }
     return Repair(
         name=name,
@@ -156,7 +156,7 @@ def _notes(chosen: Attempt, held: list[Attempt]) -> list[str]:
 
 def _paid(attempt: Attempt) -> str:
     """The medians in words, the frontier's coordinates."""
-    middle = {n: statistics.median(ratios) for n, ratios in attempt.ratios_by_size.items()}
+    middle = {n: statistics.median(ratios) for n, ratios in attempt.ratios.items()}
     parts = [f"{number(middle[1])} x the latency of a single image"] if 1 in middle else []
     parts += [f"{number(1 / ratio)} x the throughput at N = {n}" for n, ratio in middle.items() if n > 1]
     return listed(parts)
@@ -165,7 +165,7 @@ def _paid(attempt: Attempt) -> str:
 def _cost(attempt: Attempt, objective: str) -> float:
     """What the objective asks; ``CHANGED`` times that where the singles, and so perhaps the accuracy, change."""
     as_native = all(verified.singles_as_native for verified in attempt.verified)
-    return objective_cost(attempt.ratios_by_size, objective) * (1.0 if as_native else CHANGED)
+    return objective_cost(attempt.ratios, objective) * (1.0 if as_native else CHANGED)
 
 
 def free_limits(batch_sizes: Iterable[int]) -> dict[int, float]:

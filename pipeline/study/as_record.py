@@ -90,6 +90,6 @@ def as_record(
 def _portable(config: Config) -> dict[str, Any]:
     """The configuration for the report: paths by file name only, so that it can be sent around."""
     shown = asdict(config)
-    for name in ("onnx", "weights", "inputs"):
+    for name in ("onnx", "weights", "inputs", "classes", "labels"):
         shown[name] = shown[name] and (Path(shown[name]).name or shown[name])
     return {name: shown[name] for name in (*config.decisive(), "policy")}

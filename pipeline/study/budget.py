@@ -62,7 +62,7 @@ def within_evidence(stages: Stages, jobs: Sequence[Job], begin: float) -> list[J
         if not taken or costs[name] <= left_s:
             taken.add(name)
             left_s -= costs[name]
-    for name in costs.keys() - taken:
+    for name in (variant for variant in costs if variant not in taken):
         why = f"left out: --budget gives {budget_s:g} s, and its passes alone take about {costs[name]:.0f} s"
         stages.fail(name, WorkerError(why, "VariantUnavailable", "give it more time, or name fewer --variants"))
     return [job for job in jobs if job.variant in taken]

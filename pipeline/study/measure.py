@@ -102,8 +102,8 @@ def run_evidence(stages: Stages, jobs: Sequence[Job], ready: Callable[[str, Roun
         ready(variant, gathered.rounds)
 
     left = {job: files[job] for job in jobs if job not in kept}
-    whole = dict.fromkeys(job.variant for job in jobs)
-    for variant in whole.keys() - {job.variant for job in left}:
+    running = {job.variant for job in left}
+    for variant in dict.fromkeys(job.variant for job in jobs if job.variant not in running):
         ended(variant, {})
     _run(stages, left, ended)
     if shared(stages) and stages.most_workers > 1:

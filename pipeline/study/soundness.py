@@ -32,7 +32,8 @@ def judge_baseline(stages: Stages, run: LabelledRun | None) -> Baseline | None:
     if run is None or (singles := run.predictions.get(BASELINE_SINGLES)) is None:
         return None
     predicted = np.asarray(singles.classes, dtype=np.int64)
-    return check_baseline(baseline(stages.config), predicted, run.labels(len(predicted)), singles.outputs)
+    pictures = not any(prepared.evaluation.fields for prepared in stages.sets)
+    return check_baseline(baseline(stages.config), predicted, run.labels(len(predicted)), singles.outputs, pictures)
 
 
 def judge_mixing(stages: Stages, results: Sequence[VariantResult]) -> Mixing | None:

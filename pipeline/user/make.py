@@ -202,21 +202,21 @@ def _delivered(
     remaining, failed = list(tried), ""
     while (chosen := best(remaining, asked.objective)) is not None and chosen.candidate is not None:
         remaining.remove(chosen)
-        asked.say(f"{chosen.rung}: verifying what is handed back")
+        asked.say(f"{chosen.name}: verifying what is handed back")
         with opened(network, asked.conditions[0].threads) as fresh:
             made = load("isobatch.models.user_networks:network_of")(chosen.candidate.build(fresh))
         try:
             final = _compared(made, asked, "verifying what is handed back:", stop_at_first=False, as_it_is=True)
         except Exception as error:
-            failed = " ".join(f"{chosen.rung} as handed back failed: {type(error).__name__}: {error}".split())
+            failed = " ".join(f"{chosen.name} as handed back failed: {type(error).__name__}: {error}".split())
             continue
         if final[-1].result.batch_invariant:
             records = repair_records(attempts(tried), asked.objective, tried.index(chosen))
-            record = next(repair for repair in records if repair.name == chosen.rung)
+            record = next(repair for repair in records if repair.name == chosen.name)
             update = {"singles_as_native": same_rows(native.singles, final[0].singles)}
-            not_tried = (*left, *_untried(tried, asked, chosen.rung))
+            not_tried = (*left, *_untried(tried, asked, chosen.name))
             return _record(made, record.model_copy(update=update), final, not_tried, asked)
-        failed = f"{chosen.rung} as handed back: {final[-1].result}"
+        failed = f"{chosen.name} as handed back: {final[-1].result}"
     return failed
 
 
@@ -225,9 +225,9 @@ def _untried(tried: Sequence[Tried], asked: Asked, taken: str) -> list[str]:
     untried = []
     for attempt in tried:
         if attempt.out_of_time or attempt.too_dear:
-            how = f" ({attempt.candidate.how})" if attempt.candidate else ""
-            untried.append(f"{attempt.rung}{how}: {asked.over if attempt.out_of_time else attempt.why}")
-    passed = [rung for rung in asked.rungs if all(attempt.rung != rung for attempt in tried)]
+            how = f" ({attempt.how})" if attempt.how else ""
+            untried.append(f"{attempt.name}{how}: {asked.over if attempt.out_of_time else attempt.why}")
+    passed = [rung for rung in asked.rungs if all(attempt.name != rung for attempt in tried)]
     if passed:
         untried.append(f"{' and '.join(passed)} not tried: {taken} is not shown to cost anything")
     return untried

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from isobatch.pipeline.records.study import Real, Record, Repair
-from isobatch.pipeline.records.wording import SIGNED_ZERO, counted, number, out_of, sizes
+from isobatch.pipeline.records.wording import NOT_ALIKE, SIGNED_ZERO, counted, number, out_of, sizes
 
 Verdict = Literal["batch-invariant", "batch-variant", "not-repeatable", "invalid"]
 
@@ -111,6 +111,8 @@ class BatchInvariance:
         where = f" in output {worst.output!r}" if len(self.outputs) > 1 else ""
         if worst.max_abs == 0:
             size = f"{SIGNED_ZERO}{where}"
+        elif math.isnan(worst.max_abs):
+            size = f"{NOT_ALIKE}{where}"
         else:
             share = f"{worst.max_abs_relative:.2g} of the largest output"
             size = f"by up to {number(worst.max_abs)}{where} ({share})"

@@ -88,14 +88,14 @@ def _checked(network: str, checked: VariantChecked, said: str) -> Case:
 def comparison_junit(comparison: RunComparison) -> bytes:
     """The XML, UTF-8. A regression is a failure; what cannot be said is skipped, with the reason.
 
-    A regression of a variant as a whole (its status, say) fails the variant's own case ``all inputs``; one of the run
-    as a whole the case ``run``.
+    A regression of a variant as a whole (its status, say) fails the variant's own case ``all inputs``, one of the run
+    as a whole the case ``run``, and one on a set that was not compared a case of its own: none is left out.
     """
     worse = together(((change.variant, change.inputs), change) for change in comparison.regressions)
-    cases = [_compared(p.variant, p.inputs, worse.get((p.variant, p.inputs), []), p) for p in comparison.sets]
-    whole = {variant: changes for (variant, inputs), changes in worse.items() if inputs is None}
-    cases += [_compared(variant, "all inputs", changes) for variant, changes in whole.items() if variant]
-    return junit_xml("isobatch compare", [*cases, _compared("run", "policy", whole.get(None, []))])
+    cases = [_compared(p.variant, p.inputs, worse.pop((p.variant, p.inputs), []), p) for p in comparison.sets]
+    policy = _compared("run", "policy", worse.pop((None, None), []))
+    cases += [_compared(variant or "run", inputs or "all inputs", of) for (variant, inputs), of in worse.items()]
+    return junit_xml("isobatch compare", [*cases, policy])
 
 
 def _compared(variant: str, name: str, worse: list[Change], compared: SetCompared | None = None) -> Case:

@@ -6,7 +6,16 @@ from collections.abc import Iterator, Sequence
 
 from isobatch.pipeline.explain.causes import all_causes
 from isobatch.pipeline.records.errors import Exit
-from isobatch.pipeline.records.wording import SIGNED_ZERO, batch_classes, counted, number, out_of, percent, sizes
+from isobatch.pipeline.records.wording import (
+    NOT_ALIKE,
+    SIGNED_ZERO,
+    batch_classes,
+    counted,
+    number,
+    out_of,
+    percent,
+    sizes,
+)
 from isobatch.pipeline.tools.check.records import CheckReport, VariantChecked
 from isobatch.pipeline.user.results import BatchSize, Origin
 from isobatch.reports.escape import clean
@@ -87,6 +96,8 @@ def _differences(checked: VariantChecked, differing: Sequence[BatchSize]) -> Ite
     far = f"up to {number(worst.max_abs)}{f', {relative}' if known else ''}"
     if not worst.max_abs:
         far = SIGNED_ZERO
+    if math.isnan(worst.max_abs):
+        far = NOT_ALIKE
     elements = f"{out_of(worst.elements_differing, worst.elements, 'element')} ({percent(share)})"
     yield "how far", f"{far}; at N = {worst.batch_size}: {images} and {elements} differ"
     if moved := [(at.flips, at) for at in differing if at.flips is not None]:

@@ -66,7 +66,8 @@ def _innocence(test: SelfTest) -> list[Block]:
     said = (
         f"Of {numbers.count(innocent.trials)} networks without a fault ({numbers.count(innocent.layers)} layers of "
         f"random design, {numbers.count(innocent.tried)} elements compared) {numbers.count(len(innocent.accused))} "
-        f"were accused: at most {numbers.percent(innocent.upper95, 2)} of such networks would be, with 95 % confidence."
+        f"were accused: at most {numbers.percent(innocent.upper95, 2, 'up')} of such networks would be, with 95 % "
+        "confidence."
     )
     accused = [line(f"seed {trial.seed}: {', '.join(trial.layers)}") for trial in innocent.accused]
     return [Paragraph(line(said)), *([Bullets(tuple(accused))] if accused else [])]

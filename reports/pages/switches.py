@@ -1,6 +1,7 @@
 """What ``run.py switches`` found, in blocks: a table a variant, and for what it holds."""
 
 from isobatch.pipeline.records.study import Interval
+from isobatch.pipeline.records.wording import between, two_decimals
 from isobatch.pipeline.tools.switches.records import SwitchesReport, SwitchResult, VariantSwitches
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
@@ -67,8 +68,9 @@ def _holds(result: SwitchResult) -> str:
 
 
 def _ratio(interval: Interval) -> str:
-    limits = "" if interval.low95 is None else f" ({interval.low95:.2f} to {interval.high95:.2f}, n = {interval.n})"
-    return f"{interval.median:.2f}{limits}"
+    low, high = interval.low95, interval.high95
+    limits = "" if low is None or high is None else f" ({between(low, high, two_decimals)}, n = {interval.n})"
+    return f"{two_decimals(interval.median)}{limits}"
 
 
 def _scope(report: SwitchesReport) -> str:

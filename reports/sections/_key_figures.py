@@ -121,7 +121,7 @@ def _accuracy(study: Study, choice: VariantResult) -> KeyFigure:
         parts.append("measured before the repair, which keeps every byte of its singles")
     if drop is not None:
         lost = f"{numbers.points(drop.value)}{' (a gain)' if drop.value < 0 else ''}"
-        at_most = numbers.points(drop.upper95)
+        at_most = numbers.points(drop.upper95, "up")
         parts.append(f"accuracy drop against {views.baseline(study)} {lost}, at most {at_most} (95 %)")
     return KeyFigure("Top-1 accuracy", numbers.percent(accuracy.top1), "accuracy", line("; ".join(parts)))
 

@@ -21,7 +21,7 @@ def _row(variant: VariantResult, baseline: str) -> Row:
         Column("Top-1 (95 % interval)", "number"): views.accuracy_with_interval(variant) or variant.accuracy_note,
         Column("n", "number"): numbers.count(accuracy.n) if accuracy else None,
         Column("Accuracy drop", "number"): numbers.points(drop.value) if drop else None,
-        Column("At most (95 %)", "number"): numbers.points(drop.upper95) if drop else None,
+        Column("At most (95 %)", "number"): numbers.points(drop.upper95, "up") if drop else None,
         Column(f"Only {baseline} right", "number"): numbers.count(drop.only_reference_right) if drop else None,
         Column("Only this right", "number"): numbers.count(drop.only_variant_right) if drop else None,
         Column("Limit"): _limit(drop) if drop else None,

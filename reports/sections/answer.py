@@ -90,7 +90,8 @@ def not_measured(study: Study) -> str:
 def warnings(study: Study) -> tuple[Line, ...]:
     """Every warning of the study and of its recommendation, without their codes."""
     decided = study.recommendation
-    told = no_limit(decided.policy) if decided and "no-accuracy-limit" in {w.code for w in study.warnings} else []
+    unlimited = decided is not None and "no-accuracy-limit" in {warning.code for warning in study.warnings}
+    told = no_limit(decided.policy, study.variants) if decided and unlimited else []
     own = [text for text in (decided.warnings if decided else []) if text not in told]
     return tuple(line(text) for text in [warning.text for warning in study.warnings] + own)
 

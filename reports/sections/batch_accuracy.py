@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from isobatch.pipeline.compare.accuracy_by_batch_size import SEVERITY, worst_dependence
 from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS
 from isobatch.pipeline.records.study import AccuracyAtN, BatchAccuracy, Dependence, Study, VariantResult
-from isobatch.pipeline.records.wording import condition_words
+from isobatch.pipeline.records.wording import between, condition_words
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Column, Details, Line, Paragraph, Row, line, table_of
 from isobatch.reports.sections import Section
@@ -117,8 +117,8 @@ def _farthest(accuracy: BatchAccuracy) -> AccuracyAtN:
 
 
 def _change(at_n: AccuracyAtN) -> str:
-    low, high = numbers.signed_points(at_n.change_low95), numbers.signed_points(at_n.change_high95)
-    return f"{numbers.signed_points(at_n.change)} points ({low} to {high})"
+    limits = between(at_n.change_low95, at_n.change_high95, numbers.signed_points)
+    return f"{numbers.signed_points(at_n.change)} points ({limits})"
 
 
 def _on(accuracy: BatchAccuracy) -> str:

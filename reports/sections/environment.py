@@ -3,6 +3,7 @@
 from isobatch.pipeline.records.study import Study
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Block, Code, Column, Definitions, Details, Line, Paragraph, Table, line
+from isobatch.reports.facts_in_words import in_words
 from isobatch.reports.sections import Section
 
 
@@ -30,7 +31,9 @@ def blocks(study: Study) -> list[Block]:
         *_pairs("Instruction sets in effect, as the libraries report them.", "Library", machine.isa_effective),
         *_pairs("Versions.", "Package", machine.packages),
         *_pairs("Environment variables of the workers.", "Variable", machine.settings),
-        *_pairs("The configuration of the study.", "Key", {key: str(value) for key, value in study.config.items()}),
+        *_pairs(
+            "The configuration of the study.", "Key", {key: in_words(value) for key, value in study.config.items()}
+        ),
     ]
     page: list[Block] = [Paragraph(line(scope)), Definitions(facts)]
     return [*page, Details("Instruction sets, versions, settings, configuration", tuple(tables))] if tables else page

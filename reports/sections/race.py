@@ -120,7 +120,7 @@ def _row(contestant: Contestant, decided: Recommendation) -> Row:
 def _upper(seen: UpperLimit) -> str | None:
     if seen.value is None or seen.upper95 is None:
         return "undecided"
-    return f"{numbers.milliseconds(seen.value)} (at most {numbers.milliseconds(seen.upper95)})"
+    return f"{numbers.milliseconds(seen.value)} (at most {numbers.milliseconds(seen.upper95, 'up')})"
 
 
 def _sure(decided: Recommendation) -> str:

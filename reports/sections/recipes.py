@@ -1,23 +1,14 @@
 """How each variant was made, and what really ran."""
 
-import math
-from collections.abc import Iterator, Mapping
-from typing import Any
-
 from isobatch.pipeline.records.study import GraphMade, Study, VariantResult
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Block, Column, Paragraph, Row, line, table_of
+from isobatch.reports.facts_in_words import facts
 from isobatch.reports.sections import Section
 
 
-def _flat(recipe: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in recipe.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{name}.")
-        else:
-            finite = isinstance(value, float) and math.isfinite(value)
-            yield f"{name}: {numbers.real(value, 3) if finite else value}"
+def _measured(value: float) -> str:
+    return numbers.real(value, 3)
 
 
 def _row(variant: VariantResult) -> Row:
@@ -28,7 +19,7 @@ def _row(variant: VariantResult) -> Row:
         Column("What it is"): variant.summary or None,
         Column("Ran as"): ran.precision if ran else None,
         Column("Provider"): ran.provider if ran else None,
-        Column("Recipe"): "; ".join(_flat(variant.recipe)) or None,
+        Column("Recipe"): "; ".join(facts(variant.recipe, _measured)) or None,
         Column("Notes"): "; ".join(notes) or None,
     }
 

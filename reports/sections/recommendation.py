@@ -43,7 +43,9 @@ def _pareto(recommendation: Recommendation) -> list[Block]:
     if not set(names) - {recommendation.chosen}:
         return []
     chosen = names.index(recommendation.chosen) if recommendation.chosen in names else None
+    unknown = len({point.accuracy is None for point in recommendation.pareto}) == 2
     caption = "The Pareto set: no other variant beats one of these in accuracy, cost and stability at once."
+    caption += " An unknown top-1 counts as the lowest." if unknown else ""
     return [
         Heading("Worth considering under another policy"),
         table_of(caption, map(_pareto_row, recommendation.pareto), chosen),

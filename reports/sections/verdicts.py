@@ -2,8 +2,10 @@
 
 from isobatch.pipeline.records.study import InputsVerdict, Margin, Study, VariantResult
 from isobatch.reports import numbers, views
-from isobatch.reports.blocks import Block, Column, Paragraph, Row, line, table_of
+from isobatch.reports.blocks import Block, Column, Paragraph, Row, line, table_of, without_empty
 from isobatch.reports.sections import Section
+
+_EXPOSED = "Exposed images"
 
 
 def _exposed(margin: Margin | None, n_images: int) -> str | None:
@@ -29,7 +31,7 @@ def _row(variant: VariantResult, verdict: InputsVerdict) -> Row:
         Column("Answers changed", "number"): numbers.events(
             verdict.top1_flips, verdict.n_images, verdict.top1_flip_upper95
         ),
-        Column("Exposed images"): _exposed(verdict.margin, verdict.n_images),
+        Column(_EXPOSED): _exposed(verdict.margin, verdict.n_images),
         Column("Clipped at most"): _clipped(verdict),
         Column("What decided it"): verdict.decided_by.why,
     }
@@ -40,12 +42,16 @@ def blocks(study: Study) -> list[Block]:
     rows = [_row(variant, verdict) for variant in study.variants for verdict in variant.by_inputs]
     if not rows:
         return [Paragraph(line("No variant was judged."))]
-    caption = (
-        "Answers changed: images whose answer any tested condition changed. Exposed: images whose margin is at most "
-        "twice the noise seen on the other images, an estimate from observation. Clipped: the largest share of a "
-        "quantized layer's activations at their limits."
+    exposed = (
+        " Exposed: images whose margin is at most twice the noise seen on the other images, an estimate from "
+        "observation."
     )
-    return [table_of(caption, rows)]
+    screened = any(verdict.margin for variant in study.variants for verdict in variant.by_inputs)
+    caption = (
+        f"Answers changed: images whose answer any tested condition changed.{exposed if screened else ''} Clipped: the "
+        "largest share of a quantized layer's activations at their limits."
+    )
+    return [without_empty(table_of(caption, rows), _EXPOSED)]
 
 
 SECTION = Section(order=65, title="Verdicts, input set by input set", show="folded", write=blocks)

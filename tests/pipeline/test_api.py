@@ -349,3 +349,16 @@ class SeveralTypes(nn.Module):
 def test_parts_of_several_types_are_given_float32_or_what_the_first_of_them_is(short: bool) -> None:
     result = compare_batch_invariance(SeveralTypes(short).eval(), torch.rand(4, 6), [2, 4])
     assert {size.batch_size for size in result.batch_sizes} == {2, 4}
+
+
+class OfAllRows(nn.Module):
+    """A product of every row with every other one, by a keyword alone."""
+
+    def forward(self, *, rows: Tensor) -> Tensor:
+        return rows @ rows.T
+
+
+def test_rows_of_another_shape_are_called_that_and_a_keyword_gets_the_only_input() -> None:
+    result = compare_batch_invariance(OfAllRows().eval(), torch.rand(4, 6), [2, 4])
+    assert result.verdict == "batch-variant" and "nan" not in str(result)
+    assert "by more than a number tells: rows of another shape or type, or NaN" in str(result)

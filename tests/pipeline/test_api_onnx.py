@@ -102,3 +102,18 @@ def test_a_graph_whose_parts_are_sequences_is_compared_and_not_looked_into() -> 
     rows = np.random.default_rng(0).standard_normal((4, 6), np.float32)
     assert compare_batch_invariance(model, rows).verdict == "batch-variant"
     assert first_origin(model, rows) is None
+
+
+def test_what_onnxruntime_cannot_run_is_told_by_the_error_alone(capfd: pytest.CaptureFixture[str]) -> None:
+    sizes = helper.make_tensor("sizes", TensorProto.INT64, [2], [1, 16])
+    graph = helper.make_graph(
+        [helper.make_node("Reshape", ["x", "sizes"], ["y"])],
+        "held",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 4, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 16])],
+        [sizes],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    with pytest.raises(TypeError, match="its Reshape node fails"):
+        compare_batch_invariance(model, np.ones((3, 4, 4), np.float32))
+    assert capfd.readouterr().err == ""

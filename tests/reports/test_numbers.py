@@ -80,7 +80,7 @@ def test_points() -> None:
 
 
 def test_events_carry_their_bound() -> None:
-    assert numbers.events(0, 16, 0.171) == "0 of 16 (at most 17 %)"
+    assert numbers.events(0, 16, 0.171) == "0 of 16 (at most 18 %)"
     assert numbers.events(0, 1797, 0.0017) == "0 of 1,797 (at most 0.2 %)"
     assert numbers.events(3, 16, None) == "3 of 16"
     assert numbers.events(399, 400, 0.9999) == "399 of 400 (at most 100 %)"
@@ -167,7 +167,7 @@ def test_a_ratio_near_one_keeps_two_decimals(median: float, low: float | None, h
 
 
 def test_wide_limits_of_many_calls_are_told() -> None:
-    assert numbers.ratio_interval(Interval(median=12.34, low95=0.0412, high95=123.4, n=10)) == "12 x (0.041 to 123)"
+    assert numbers.ratio_interval(Interval(median=12.34, low95=0.0412, high95=123.4, n=10)) == "12 x (0.041 to 124)"
 
 
 def test_a_rate_has_no_exponent() -> None:

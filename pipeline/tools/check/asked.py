@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from isobatch.models.weights.file_kinds import in_folder, other_kind
 from isobatch.models.weights.model_name import TIMM, is_factory
 from isobatch.pipeline.config.variants import known
 from isobatch.pipeline.records.errors import UsageError
@@ -14,7 +15,8 @@ Kind = Literal["torchvision", "timm", "checkpoint", "onnx", "factory"]
 Shapes = tuple[tuple[int, ...], ...]
 
 _MOST_VALUES = 1 << 28
-_OTHER = {".ort", ".xml", ".tflite", ".engine", ".plan", ".mlmodel", ".mlpackage", ".pb", ".keras"}
+_OTHER = {".ort", ".xml", ".tflite", ".engine", ".plan", ".mlmodel", ".mlpackage", ".pb", ".keras",
+          ".joblib", ".ubj", ".mar"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ def target_of(network: str, model: str | None, weights: str | None) -> Target:
             raise UsageError("network", f"{network} is a network already: leave out --model {model}")
         return Target("timm", network, network, weights or "auto")
     path = Path(network)
+    if path.is_dir() and (model or "/" in network):
+        raise UsageError("network", in_folder(path))
     if path.suffix.lower() == ".onnx":
         _require_file(path)
         return _without_flags(Target("onnx", network), model, weights)
@@ -66,6 +70,8 @@ def target_of(network: str, model: str | None, weights: str | None) -> Target:
         if weights:
             raise UsageError("network", f"{network} is a file of weights, and --weights names others: give one of them")
         if not model:
+            if kind := other_kind(path):
+                raise UsageError("network", f"{network} is {kind.what}: {kind.todo}")
             text = f"{network} is a file of weights: say of which network, --model M of torchvision or --model timm:M"
             raise UsageError("network", text)
         return Target("checkpoint", network, model, network)

@@ -79,10 +79,9 @@ def _checked(
         fewer = "see whether it takes fewer at once: --batch-sizes "
         at_once = error.count if isinstance(error, NotTaken) else 0
         remedy = f"{fewer}{'2-' * (at_once > 5)}{at_once // 2}" if at_once > 3 else ""
-        if at_once == 2 and network.inputs:
-            remedy = (
-                f"it takes one and not two, so it holds its batch inside: {_MENDED}, or export it with a free batch"
-            )
+        if at_once == 2:
+            mended = f"{_MENDED}, or " if network.inputs else ""
+            remedy = f"it takes one and not two, so it holds its batch inside: {mended}export it with a free batch"
         raise Unverified(str(error), remedy) from error
     checked = VariantChecked(
         variant=variant,
@@ -120,7 +119,8 @@ def _checked(
 
 def _remedy_of_code(network: Opened, shape: tuple[int, ...]) -> str:
     """What to do where the user's module does not take examples of this shape."""
-    channels = load("isobatch.models.user_factory:channels_of")(network.watched.net)
+    net = network.watched.net
+    channels = load("isobatch.models.user_factory:channels_of")(net)
     if len(shape) != 3 or channels in (None, shape[0]):
-        return _OF_CODE
+        return f"it takes ({load('isobatch.models.user_factory:arguments_of')(net)}): {_OF_CODE}"
     return f"its first convolution takes {counted(channels, 'channel')}: --input-shape {channels}x{shape[1]}x{shape[2]}"

@@ -5,10 +5,13 @@ from collections.abc import Sequence
 
 from isobatch import PROGRAM
 from isobatch.models.registry import find_variant
+from isobatch.models.weights.model_name import own_code
 from isobatch.pipeline.records.errors import Exit
 from isobatch.pipeline.records.wording import runs
 from isobatch.pipeline.tools.check.asked import CheckRequest
 from isobatch.pipeline.tools.check.records import VariantChecked
+
+_RECURRENT = {"lstm", "gru", "rnn"}
 
 
 def next_step(asked: CheckRequest, checked: Sequence[VariantChecked], code: Exit) -> str:
@@ -21,15 +24,31 @@ def next_step(asked: CheckRequest, checked: Sequence[VariantChecked], code: Exit
     if broken.verdict == "not-repeatable":
         return "make it repeatable first (.eval(), fixed seeds, no state between calls), then check again"
     if broken.repairable is False:
-        return "let each row come from its own example alone (norms, means, scales); then check again"
+        return f"{_apart(asked, broken)}; then check again"
     tried = [n for n in asked.batch_sizes if n <= broken.n_images]
     scope = ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs(tried))
     flags = _flags(asked)
     if flags is None and find_variant(broken.variant).compiled:
         flags = f"--model {asked.target.name}{_size(asked)}"
-    if flags is None:
+    if flags is None or not _shippable(asked, broken.variant):
         return f"in Python: isobatch.make_batch_invariant(network, inputs, range(2, {max(tried) + 1}))"
     return f"{PROGRAM} repair {flags} --variant {broken.variant} --batch-sizes {scope} --threads {asked.threads}"
+
+
+def _apart(asked: CheckRequest, mixing: VariantChecked) -> str:
+    """How the rows of a network that mixes its examples come to be each its own."""
+    if mixing.largest is None or mixing.largest.kind not in _RECURRENT:
+        return "let each row come from its own example alone (norms, means, scales)"
+    another = ", or say which axis of the file's input is the batch: --batch-axis NAME=1"
+    return (
+        f"{mixing.largest.layer} reads the batch's axis as time: turn what it is given (batch_first=True in torch)"
+        f"{another if asked.target.kind == 'onnx' and not asked.batch_axes else ''}"
+    )
+
+
+def _shippable(asked: CheckRequest, variant: str) -> bool:
+    """Whether what ``repair`` makes of it can be written to a file: not where it runs code beside torchvision's."""
+    return find_variant(variant).runtime != "torch" or own_code(asked.target.model) is None
 
 
 def _study(asked: CheckRequest, studied: bool) -> str:

@@ -140,7 +140,7 @@ def _factory(asked: CheckRequest, spec: VariantSpec, folder: str) -> Opened:
 
 def _torchvision(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Callable[[str], None]) -> Opened:
     target = asked.target
-    if spec.runtime != "torch" and asked.shapes and len(asked.shapes[0]) != 3:
+    if asked.shapes and [len(shape) for shape in asked.shapes] != [3]:
         raise UsageError("input-shape", f"{target.model} takes one input of three dimensions, as 3x224x224")
     try:
         resolved = load("isobatch.models.weights.resolve:resolve")(
@@ -153,13 +153,14 @@ def _torchvision(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Calla
         resolved.model, str(resolved.path), resolved.sha256, resolved.num_classes, size=(shapes[0][-2], shapes[0][-1])
     )
     weights = f"{resolved.source}: {resolved.note}" if resolved.note else resolved.source
+    told = tuple(text for _, text in resolved.warnings)
     if spec.name == "fp32":
         runner = load("isobatch.models.user_networks:open_network")(
             load("isobatch.models.weights.networks:float_network")(network)
         )
-        return Opened(runner, runner, shapes, weights, resolved.view, tuple(text for _, text in resolved.warnings))
+        return Opened(runner, runner, shapes, weights, resolved.view, told)
     runner = _built(asked, spec, network, shapes, cache, say)
-    return Opened(OfStudy(runner, asked.threads), runner, shapes, weights, resolved.view)
+    return Opened(OfStudy(runner, asked.threads), runner, shapes, weights, resolved.view, told)
 
 
 def _onnx(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Callable[[str], None]) -> Opened:

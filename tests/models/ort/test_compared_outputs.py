@@ -130,6 +130,10 @@ def test_nodes_that_only_a_left_out_output_needed_go_with_it(tmp_path: Path) -> 
     parts = helper.make_value_info(
         "parts", helper.make_sequence_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, ["n", 1]))
     )
-    model, said = checked(tmp_path, scoring(apart, outputs=[parts, array("scores", TensorProto.FLOAT, "n", CLASSES)]))
+    apart.input.append("lengths")
+    given = scoring(apart, outputs=[parts, array("scores", TensorProto.FLOAT, "n", CLASSES)])
+    given.graph.initializer.append(numpy_helper.from_array(np.ones(CLASSES, np.int64), "lengths"))
+    model, said = checked(tmp_path, given)
     assert [node.op_type for node in model.graph.node] == ["MatMul"]
+    assert [tensor.name for tensor in model.graph.initializer] == ["w"]
     assert said == "its output 'parts' is a sequence, not an array: it is left out"

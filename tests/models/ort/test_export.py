@@ -191,6 +191,15 @@ def test_an_old_opset_is_raised_for_the_quantizers(name: str, opset: int, tmp_pa
     assert any(f"raised from opset {opset} to 17" in note for note in manifest.notes)
 
 
+@pytest.mark.parametrize("name", ["ort-int8", "ort-int8-qoperator", "ort-int8-dynamic"])
+def test_a_graph_without_anything_to_quantize_has_no_int8_variant(name: str, tmp_path: Path) -> None:
+    places = [onnx.helper.make_tensor_value_info(place, onnx.TensorProto.FLOAT, ["n", 3, 24, 32]) for place in "xy"]
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Sqrt", ["x"], ["y"])], "roots", places[:1], places[1:])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
+    with pytest.raises(VariantUnavailable, match=f"{name} would be the float graph again"):
+        build(name, request(tmp_path, model, abs(pixels(4))), tmp_path)
+
+
 def test_calibration_says_on_how_many_images_it_rests(tmp_path: Path) -> None:
     manifest = build("ort-int8", request(tmp_path, classifier(), calibration=pixels(2)), tmp_path).manifest
     assert any("scales rest on 2 calibration images" in note and "32 or more" in note for note in manifest.notes)

@@ -130,6 +130,13 @@ def test_several_inputs_are_fed_by_name(tmp_path: Path) -> None:
     assert refused is not None and "arrays images were given" in refused
 
 
+def test_rows_that_grow_with_the_batch_are_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    turned = helper.make_node("Transpose", ["logits"], ["turned"], perm=[1, 0])
+    model = ending(turned, helper.make_node("MatMul", ["logits", "turned"], ["answer"]))
+    with pytest.raises(OnnxError, match=r"'answer' has the shape \[1, 1\] for one and \[2, 2\] for two.* check"):
+        trial(tmp_path, model)
+
+
 def test_an_output_without_values_is_no_outcome(tmp_path: Path) -> None:
     ends = {"ends": np.array([0], np.int64), "axes": np.array([1], np.int64)}
     model = ending(helper.make_node("Slice", ["logits", "ends", "ends", "axes"], ["answer"]))

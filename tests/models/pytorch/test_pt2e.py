@@ -11,7 +11,7 @@ from isobatch.models.pytorch.pt2e import LoweredPerShape, build, integer_layers,
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.runner import Quantized
-from isobatch.models.spec.words import Artifact, RunnerSettings, VariantUnavailable
+from isobatch.models.spec.words import Artifact, Manifest, RunnerSettings, VariantUnavailable
 
 SPEC = find_variant("int8-pt2e")
 Built = Callable[[str], Artifact]
@@ -96,3 +96,9 @@ def test_a_transformer_of_one_size_of_image_is_quantized_at_that_size() -> None:
         found = lowered(images)
     assert all(integer_layers(graph) for graph in lowered.lowered.values())
     assert (found - expected).abs().max() < 0.3 * expected.abs().max()
+
+
+def test_why_no_deployment_is_written_is_said(tmp_path: Path) -> None:
+    runner = open_runner(Artifact("0" * 64, tmp_path, Manifest({}, 0)), RunnerSettings(1))
+    with pytest.raises(VariantUnavailable, match="it is lowered for each shape by torchao"):
+        runner.write(tmp_path)

@@ -93,6 +93,7 @@ def test_a_truncated_file_is_called_damaged(name: str, kept: float, tmp_path: Pa
         ({"a": torch.ones(1), "epoch": 3}, "not a state dict, of its 2 entries epoch are not named tensors"),
         ({1: torch.ones(1)}, "of its 1 entries 1 are not named tensors"),
         (torch.ones(3), "holds a Tensor, not a state dict"),
+        ({"fc._packed_params.dtype": torch.qint8}, "network quantized by torch .*: give the weights of the float"),
     ],
 )
 def test_other_contents_are_not_taken_for_weights(content: Any, complaint: str, tmp_path: Path) -> None:
@@ -148,6 +149,7 @@ def spoiled(state: State, name: str, tensor: torch.Tensor | None) -> State:
     [
         ("fc.bias", None, r"file does not fit resnet18: missing fc\.bias; choose the --model"),
         ("head", torch.ones(1), r"unknown head"),
+        ("fc.fake.fake_quant_enabled", torch.ones(1), r"prepared for quantization-aware training .*: give the weights"),
         ("fc.bias", torch.ones(8), r"fc\.bias is \[8\], not \[7\]"),
         ("conv1.weight", torch.ones(64, 3, 3, 3), r"conv1\.weight is \[64, 3, 3, 3\], not \[64, 3, 7, 7\]"),
         ("fc.bias", torch.ones(7, dtype=torch.int64), r"fc\.bias is torch\.int64, not torch\.float32"),

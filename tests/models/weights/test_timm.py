@@ -36,6 +36,8 @@ def test_a_network_of_timms_has_its_channels_classes_and_pictures(tmp_path: Path
     assert view is not None and (view.size, view.mean) == (160, (0.5, 0.5, 0.5))
     with pytest.raises(ValueError, match="did you mean 'timm:test_resnet'"):
         check_known("timm:test_reznet")
+    with pytest.raises(ValueError, match=f"no weights 'r160' of 'test_resnet': give one of {SMALL}$"):
+        check_known("timm:test_resnet.r160")
 
 
 @pytest.mark.extras

@@ -1,11 +1,13 @@
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from isobatch.models.spec.outcome import Outcome
 from isobatch.pipeline.compare.comparisons import comparisons
 from isobatch.pipeline.compare.margins import leave_one_out, margin_screen, observations
 from isobatch.pipeline.compare.verdict import Tested as OneCondition  # pytest would collect a class named Test...
@@ -45,6 +47,16 @@ def test_batch_invariant_states_its_scope() -> None:
     assert (found.top1_flips, found.n_comparisons) == (0, 7)
     assert found.top1_flip_upper95 == pytest.approx(1 - 0.05 ** (1 / 6))
     assert found.margin is not None and found.margin.exposed_images == []
+
+
+def test_raw_rows_have_no_margin_and_so_no_exposed_images() -> None:
+    for network, verdict in (
+        (fakes.faithful(ROWS), "batch-invariant"),
+        (fakes.noise_by_size(ROWS, {2: 0.1}), "batch-variant"),
+    ):
+        evidence = replace(run(network), outcome=Outcome(kind="raw"))
+        found = inputs_verdict([OneCondition(CONDITION, evidence, comparisons(evidence, None, None, CONDITION))], 6)
+        assert found is not None and (found.verdict, found.margin) == (verdict, None)
 
 
 def test_a_small_difference_under_wide_margins_is_top1_stable() -> None:

@@ -150,6 +150,8 @@ def test_the_race_has_a_minute_unless_told_otherwise(flags: list[str], expected:
 def test_the_choice_is_verified_at_every_n_unless_told_otherwise(flags: list[str], expected: tuple[int, ...]) -> None:
     assert config(*flags).certify == expected
     assert config(*flags, "--certify", "off").certify == ()
+    with pytest.raises(UsageError, match="--certify names only 1"):
+        config(*flags, "--certify", "1")
 
 
 def test_margins_and_limits_of_cost_are_part_of_the_policy() -> None:

@@ -45,6 +45,8 @@ def test_near_chance_without_a_known_order_names_the_preprocessing() -> None:
     found = check_baseline("ort-fp32", np.zeros(400, dtype=np.int64), labels, 10)
     assert found.failed == "ort-fp32 itself is near chance: 10.0 % right on 400 labelled images of 10 classes"
     assert found.reasons[0].startswith("The preprocessing")
+    of_arrays = check_baseline("ort-fp32", np.zeros(400, dtype=np.int64), labels, 10, pictures=False)
+    assert of_arrays.reasons[0].startswith("The inputs") and "pixels" not in of_arrays.reasons[0]
     assert "another order of the classes (tried, and no better: counted from one" in found.reasons[1]
 
 

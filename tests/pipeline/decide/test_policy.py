@@ -43,7 +43,7 @@ from tests.pipeline.results import agreed, result
             result("v", discordant=(0, 0, 100)),
             {"max_accuracy_drop": 2.0},
             [
-                "accuracy drop undecided against the limit of 2 points (0 points, 95 % bound 3.62 points, 100 images); "
+                "accuracy drop undecided against the limit of 2 points (0 points, 95 % bound 3.63 points, 100 images); "
                 "about 183 images would decide at these rates"
             ],
         ),
@@ -51,7 +51,7 @@ from tests.pipeline.results import agreed, result
             result("v", discordant=(8, 0, 400)),
             {"max_accuracy_drop": 2.0},
             [
-                "accuracy drop undecided against the limit of 2 points (2 points, 95 % bound 3.9 points, 400 images); "
+                "accuracy drop undecided against the limit of 2 points (2 points, 95 % bound 3.91 points, 400 images); "
                 "no feasible number of images would decide at these rates"
             ],
         ),
@@ -60,7 +60,7 @@ from tests.pipeline.results import agreed, result
             {},
             [
                 "accuracy drop beyond the limit of 2 points that holds where none is set "
-                "(59.5 points, 95 % bound 67 points, 168 images)"
+                "(59.5 points, 95 % bound 67.1 points, 168 images)"
             ],
         ),
         (result("v", discordant=(3, 0, 168)), {}, []),  # undecided, and no limit asked for
@@ -71,7 +71,7 @@ from tests.pipeline.results import agreed, result
             {},
             ["agrees with fp64 on 3 of 16 images, at most 42 % (16 answers), where 90 % are demanded"],
         ),
-        (result("v", agreement=agreed(16, 16)), {}, []),  # undecided: at least 83 %, still a candidate
+        (result("v", agreement=agreed(16, 16)), {}, []),  # undecided: at least 82 %, still a candidate
         (result("v", agreement=agreed(3, 16)), {"min_agreement": 10.0}, []),
         (result("v", agreement=agreed(300, 400), discordant=(0, 0, 400)), {"max_accuracy_drop": 2.0}, []),
         (

@@ -114,4 +114,4 @@ def test_files_that_are_no_array(tmp_path: Path, content: bytes) -> None:
 def test_a_file_cut_short(tmp_path: Path) -> None:
     path = saved(tmp_path, FLOATS)
     path.write_bytes(path.read_bytes()[:-8])
-    assert code_of(tmp_path, path, "no readable .npy") == "npy-format"
+    assert code_of(tmp_path, path, "no readable arrays") == "npy-format"

@@ -109,7 +109,17 @@ def test_who_is_late_is_started_again_once_and_then_dropped() -> None:
     tally, _ = run(late, b)
     assert late.contestant.starts == 1  # type: ignore[attr-defined]
     assert late.dropped == "no answer within 10 s, the limit of its turn, twice"
-    assert len(late.call_s) == 2 and tally.rounds == 10
+    assert len(late.call_s) == 2 and tally.rounds == 10 and late.contestant.ended  # type: ignore[attr-defined]
+
+
+def test_who_is_not_open_in_time_is_ended_and_disturbs_nobody() -> None:
+    class Slow(Said):
+        def start(self, limit_s: float) -> None:
+            raise Missed
+
+    slow = Entry("slow", Slow(repeat(timed(1.0))), 8, 10.0, 10.0)
+    slow.open()
+    assert slow.dropped == "not open within 10 s" and slow.contestant.ended  # type: ignore[attr-defined]
 
 
 def test_the_race_ends_when_nobody_is_left() -> None:

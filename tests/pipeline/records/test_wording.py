@@ -1,7 +1,25 @@
+from collections.abc import Callable
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from isobatch.models.spec.words import CudaOptions
-from isobatch.pipeline.records.wording import condition_words, counted, listed, number, out_of, percent, points, sizes
+from isobatch.pipeline.records.wording import (
+    Toward,
+    between,
+    condition_words,
+    counted,
+    listed,
+    number,
+    out_of,
+    percent,
+    percent_interval,
+    points,
+    rounded,
+    sizes,
+    two_decimals,
+)
 from tests.fakes import CONDITION
 
 
@@ -59,3 +77,44 @@ def test_a_setting_names_what_is_particular() -> None:
     assert condition_words(CONDITION.model_copy(update=particular)) == (
         "1 thread, channels_last, cuda, tf32 on, images rotated by 1, beside an outlier"
     )
+
+
+@pytest.mark.parametrize(
+    ("down", "up", "value"),
+    [
+        ("17 %", "18 %", lambda toward: percent(0.1707, 0, toward)),
+        ("99.2 %", "99.3 %", lambda toward: percent(0.99254, toward=toward)),
+        ("99.9 %", "100.0 %", lambda toward: percent(0.99999, toward=toward)),
+        ("0.0 %", "0.1 %", lambda toward: percent(0.00001, toward=toward)),
+        ("7 %", "7 %", lambda toward: percent(0.07, 0, toward)),  # 7.000000000000001 by its binary digits
+        ("1.78 points", "1.79 points", lambda toward: points(0.017832, toward)),
+        ("-1.79 points", "-1.78 points", lambda toward: points(-0.017832, toward)),
+        ("0 points", "0.01 points", lambda toward: points(1e-9, toward)),
+        ("-0.01 points", "0 points", lambda toward: points(-1e-9, toward)),
+        ("2 points", "2 points", lambda toward: points(0.1 - 0.08, toward)),
+        ("97.6", "97.7", lambda toward: number(97.65, toward)),
+        ("999", "1,000", lambda toward: number(999.4, toward)),
+        ("1,234", "1,235", lambda toward: number(1234.4, toward)),
+        ("1.23e+07", "1.24e+07", lambda toward: number(12_345_678.0, toward)),
+        ("0.999", "1", lambda toward: number(0.99995, toward)),
+        ("0", "0", lambda toward: number(0.0, toward)),
+        ("inf", "inf", lambda toward: number(float("inf"), toward)),
+        ("1.05", "1.06", lambda toward: two_decimals(1.0504, toward)),
+    ],
+)
+def test_a_lower_bound_is_rounded_down_and_an_upper_one_up(down: str, up: str, value: Callable[[Toward], str]) -> None:
+    assert (value("down"), value("up")) == (down, up)
+
+
+def test_an_interval_covers_what_it_is_of() -> None:
+    assert between(0.9549, 1.4901, two_decimals) == "0.95 to 1.50"
+    assert between(97.65, 102.31, number) == "97.6 to 103"
+    assert percent_interval(0.96449, 0.99141) == "96.4 % to 99.2 %"
+
+
+@given(st.floats(-1e12, 1e12), st.integers(-3, 6))
+def test_what_is_printed_of_a_bound_holds(value: float, decimals: int) -> None:
+    low, high = rounded(value, decimals, "down"), rounded(value, decimals, "up")
+    noise = 1e-11 * abs(value)
+    assert low <= value + noise and value - noise <= high and high - low <= 10.0**-decimals * 1.001 + noise
+    assert rounded(value, decimals, "nearest") == value

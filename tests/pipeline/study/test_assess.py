@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from isobatch.pipeline.config.config import Config
+from isobatch.pipeline.study.as_record import _portable
 from isobatch.pipeline.study.assess import Verdicts
 from tests.pipeline.results import result
 from tests.reports import studies
@@ -23,3 +25,9 @@ def test_a_verdict_is_told_in_words_that_fit_the_examples(
     stages: Any = SimpleNamespace(sets=[SimpleNamespace(record=record)], progress=SimpleNamespace(verdict=told.append))
     Verdicts(stages, {}).add("fp32", {})
     assert told[0].decided_by.why.startswith(said)
+
+
+def test_no_path_of_this_machine_is_in_a_report() -> None:
+    files = {name: f"/home/me/{name}.file" for name in ("onnx", "weights", "inputs", "classes", "labels")}
+    shown = _portable(Config(("fp32",), **files))
+    assert {name: shown[name] for name in files} == {name: f"{name}.file" for name in files}

@@ -48,6 +48,28 @@ def test_a_study_that_is_stopped_leaves_what_it_knows(
     assert "pending" not in [one["code"] for one in whole["warnings"]]
 
 
+def test_a_study_goes_on_with_the_images_that_it_began_with(
+    tmp_path: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    onnx.save(classifier(), tmp_path / "net.onnx")
+    pictures(tmp_path / "pictures", *(f"{number % 3}/{number}.png" for number in range(12)))
+
+    def stopped(*arguments: Any) -> Any:
+        raise KeyboardInterrupt
+
+    asked = (*STUDY, "--variants", "ort-fp32", "--out", "run", "--race-seconds", "0", "--certify", "off")
+    with monkeypatch.context() as patch:
+        patch.setattr(study, "run_references", stopped)
+        assert commands(tmp_path, *asked).code == 130
+    began = {file.name: file.read_bytes() for file in (tmp_path / "run" / "inputs").glob("folder-*")}
+    pictures(tmp_path / "pictures", *(f"{number % 3}/{number}.png" for number in range(12, 40)))
+    ended = commands(tmp_path, *asked)
+    assert ended.code in (0, 1, 3), ended.stderr
+    inputs = tmp_path / "run" / "inputs"
+    assert began == {file.name: file.read_bytes() for file in inputs.glob("folder-*")}
+    assert [file.name for file in (inputs / "labelled").iterdir()] == ["folder-labelled.u8"]
+
+
 def test_one_worker_serves_all_sets_of_a_variant(tmp_path: Path, commands: Commands) -> None:
     onnx.save(classifier(), tmp_path / "net.onnx")
     pictures(tmp_path / "pictures", *(f"{number}.png" for number in range(6)))

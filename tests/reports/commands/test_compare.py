@@ -124,6 +124,19 @@ def hostile(count: int) -> RunComparison:
     )
 
 
+def test_a_regression_on_a_set_that_was_not_compared_is_a_failure_too() -> None:
+    lost = [
+        Change(kind="regression", what="verdict", a="batch-invariant", b="none", variant=variant, inputs="elsewhere")
+        for variant in ("fp32", None)
+    ]
+    found = cases(comparison_junit(hostile(4).model_copy(update={"sets": [], "changes": lost})))
+    assert {name: case.find("failure") is not None for name, case in found.items()} == {
+        "fp32/elsewhere": True,
+        "run/elsewhere": True,
+        "run/policy": False,
+    }
+
+
 def test_hostile_text_breaks_no_format() -> None:
     found = hostile(len(PAYLOADS))
     assert len(cases(comparison_junit(found))) == 2 * len(PAYLOADS) + 1

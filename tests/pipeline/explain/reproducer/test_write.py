@@ -19,7 +19,7 @@ from isobatch.models.spec.case import Case, Shrink, file_name, script
 from isobatch.models.spec.runner import Layer, Rows
 from isobatch.models.spec.templates import common
 from isobatch.pipeline.explain.findings import LayerFinding, Located
-from isobatch.pipeline.explain.reproducer.reduce import differing, reduce_data
+from isobatch.pipeline.explain.reproducer.reduce import reduce_data, shows
 from isobatch.pipeline.explain.reproducer.write import FOLDER, Starter, start_scripts, still_there, write_reproducers
 from tests.models.pytorch.small_networks import OneUlpWhenBatched, opened, pixels, seeded, with_planted
 from tests.waiting import ENDS_S
@@ -46,7 +46,7 @@ def planted(marker: Callable[[Arrays], bool], count: int = 6, channels: int = 8)
 
 def test_data_is_cut_to_two_images_and_the_channel_that_matters() -> None:
     case = planted(lambda arrays: 5.0 in arrays["x0"])
-    assert differing(case, dict(case.arrays)) == 1
+    assert shows(case, dict(case.arrays))
     arrays, cuts = reduce_data(case)
     assert arrays["x0"].tolist() == [[5.0], [13.0]] and arrays["weight"].tolist() == [5.0]
     assert cuts == ["images", "input channels"]

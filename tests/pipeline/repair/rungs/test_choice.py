@@ -28,9 +28,9 @@ def _drawn(rung: str, how: str, draws: np.random.Generator) -> Tried:
     holds = bool(draws.random() < 0.8)
     verified = Verified("drawn", {2: 0 if holds else 3}, {2: 0}, 5, 1, bool(draws.random() < 0.5), 5, 1)
     cost = 1 + 0.02 * int(draws.integers(0, 20))
-    ratios = {n: [cost * (1 + 0.01 * float(draws.random())) for _ in range(3)] for n in (1, 8)} if holds else None
+    ratios = {n: tuple(cost * (1 + 0.01 * float(draws.random())) for _ in range(3)) for n in (1, 8)} if holds else {}
     candidate = Candidate(lambda runner: runner, how, ("layer",), bitwise=rung != "recheck")
-    return Tried(rung, "", candidate, (verified,), ratios)
+    return Tried.by(rung, candidate, verified=(verified,), ratios=ratios)
 
 
 @pytest.mark.parametrize("objective", ["throughput", "latency"])
@@ -44,7 +44,7 @@ def test_the_record_describes_the_candidate_that_is_taken(objective: str) -> Non
         if chosen is None or chosen.candidate is None:
             continue
         taken += 1
-        (record,) = [one for one in repair_records(attempts(tried), objective) if one.name == chosen.rung]
+        (record,) = [one for one in repair_records(attempts(tried), objective) if one.name == chosen.name]
         assert described(record, chosen)
     assert taken > 200
 
@@ -58,14 +58,14 @@ def test_another_candidate_that_is_taken_is_the_one_described() -> None:
         held = [place for place, one in enumerate(tried) if one.holds and one.candidate and one.candidate.bitwise]
         for place in held:
             records = repair_records(attempts(tried), "throughput", place)
-            (record,) = [one for one in records if one.name == tried[place].rung]
+            (record,) = [one for one in records if one.name == tried[place].name]
             assert described(record, tried[place])
             others += place != choose(attempts(tried))
     assert others > 50
 
 
 def described(record: Any, chosen: Tried) -> bool:
-    assert chosen.candidate is not None and chosen.ratios is not None
+    assert chosen.candidate is not None and chosen.ratios
     as_native = all(one.singles_as_native for one in chosen.verified)
     median = float(np.median(chosen.ratios[1]))
     return bool(

@@ -65,7 +65,7 @@ def test_a_rung_that_fails_is_reported_and_the_next_is_tried(bench: Bench) -> No
     tried = climb(bench, scope(), math.inf, ["broken", "surgical"], rungs)
     assert tried[0].why == "it failed: RuntimeError: two lines"
     chosen = best(tried, "throughput")
-    assert chosen is not None and chosen.rung == "surgical"
+    assert chosen is not None and chosen.name == "surgical"
 
 
 def test_classes_of_n_are_measured_on_the_layer_itself(bench: Bench) -> None:

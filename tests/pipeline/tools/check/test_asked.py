@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from isobatch import PROGRAM
+from isobatch.models.user_factory import made
 from isobatch.pipeline.records.errors import Exit, UsageError, WorkerError
 from isobatch.pipeline.tools.check import run
 from isobatch.pipeline.tools.check.asked import CheckRequest, Target, shapes_of, target_of, variants_of
@@ -44,6 +46,35 @@ def test_a_file_of_weights_needs_its_network(tmp_path: Path) -> None:
         target_of(str(tmp_path / "net.pth"), None, None)
     with pytest.raises(UsageError, match="give one of them"):
         target_of(str(tmp_path / "net.pth"), "resnet18", "random")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's, of its own TorchScript
+@pytest.mark.parametrize("kind", ["script", "exported"])
+def test_a_program_is_run_and_its_tensors_are_taken_as_the_remedy_says(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    net = torch.nn.Linear(3, 2).eval()
+    if kind == "script":
+        torch.jit.script(net).save("net.pt")
+    else:
+        torch.export.save(torch.export.export(net, (torch.zeros(2, 3),)), "net.pt")
+    with pytest.raises(UsageError) as refused:
+        target_of("net.pt", None, None)
+    loading, taking = str(refused.value).partition("make = ")[2].split("; for its tensors alone, ")
+    (tmp_path / f"{kind}_nets.py").write_text(f"import torch\nmake = {loading}\n")
+    assert made(f"{kind}_nets:make", str(tmp_path))(torch.zeros(2, 3)).shape == (2, 2)
+    exec(taking, {"torch": torch})
+    assert torch.equal(torch.load("weights.pth", weights_only=True)["weight"], net.weight)
+
+
+def test_of_a_folder_the_files_in_it_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds none that ends as such files do"):
+        target_of(str(tmp_path), None, None)
+    for name in ("model.onnx", "pytorch_model.bin", "config.json", "model-00001-of-00002.safetensors"):
+        (tmp_path / name).touch()
+    with pytest.raises(UsageError, match=r"is a folder: .* in it: model\.onnx or pytorch_model\.bin$"):
+        target_of(str(tmp_path), "resnet18", None)
 
 
 def test_shapes_and_variants() -> None:

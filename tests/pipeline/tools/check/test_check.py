@@ -14,6 +14,11 @@ from safetensors.numpy import save_file
 from torch import nn
 
 from isobatch.models.weights.networks import architecture
+from isobatch.pipeline.records.errors import Exit
+from isobatch.pipeline.tools.check.asked import CheckRequest, Target
+from isobatch.pipeline.tools.check.next_step import next_step
+from isobatch.pipeline.tools.check.records import VariantChecked
+from isobatch.pipeline.user.results import Origin
 from tests.in_process import Commands
 from tests.models.ort.small_onnx import classifier
 from tests.models.ort.test_check_user_file import reshaping
@@ -60,6 +65,12 @@ def test_what_cannot_be_written_is_said_before_any_work_and_work_at_once(command
     assert commands(ROOT, "check", f"{HERE}:steady", *SMALL, "--quiet").stderr == ""
 
 
+@pytest.mark.parametrize("shape", ["7", "3x32x32,3x32x32"])
+def test_a_classifier_of_pictures_takes_no_other_shape(commands: Commands, shape: str) -> None:
+    ended = commands(ROOT, "check", "resnet18", "--weights", "random", "--batch-sizes", "2", "--input-shape", shape)
+    assert ended.code == 2 and "error [input-shape]: resnet18 takes one input of three dimensions" in ended.stderr
+
+
 def test_arrays_are_read_from_every_kind_of_file(commands: Commands, tmp_path: Path) -> None:
     images = np.random.default_rng(0).standard_normal((4, 3, 4, 4), np.float32)
     save_file({"images": images}, tmp_path / "given.safetensors")
@@ -88,6 +99,32 @@ def test_what_proves_nothing_is_never_zero(commands: Commands, factory: str, cod
     assert (ended.code, said in " ".join(ended.stdout.split())) == (code, True), ended.stdout
 
 
+@pytest.mark.parametrize(
+    ("model", "variant", "advised"),
+    [
+        ("resnet18", "fp32", "repair --model resnet18 --weights net.pth"),
+        ("mine.nets:make", "fp32", "isobatch.make_batch_invariant"),
+        ("timm:convnext_atto", "fp32", "isobatch.make_batch_invariant"),
+        ("timm:convnext_atto", "ort-fp32", "repair --model timm:convnext_atto --weights net.pth"),
+    ],
+)
+def test_no_repair_is_advised_that_could_not_be_written(model: str, variant: str, advised: str) -> None:
+    asked = CheckRequest(Target("checkpoint", "net.pth", model, "net.pth"), (variant,), (2, 3), 1)
+    differing = VariantChecked(variant=variant, status="measured", verdict="batch-variant", n_images=3, repairable=True)
+    assert advised in next_step(asked, [differing], Exit.NOT_MET)
+
+
+@pytest.mark.parametrize(("kind", "advised"), [("lstm", "as time"), ("batch-norm", "from its own example alone")])
+def test_what_reads_the_batch_as_time_is_sent_to_the_axis(kind: str, advised: str) -> None:
+    asked = CheckRequest(Target("onnx", "net.onnx"), ("ort-fp32",), (2, 3), 1)
+    layer = Origin(layer="first", kind=kind, batch_sizes=(2, 3))
+    mixing = VariantChecked(
+        variant="ort-fp32", status="measured", verdict="batch-variant", mixes=True, repairable=False, largest=layer
+    )
+    said = next_step(asked, [mixing], Exit.NOT_MET)
+    assert advised in said and ("--batch-axis NAME=1" in said) == (kind == "lstm")
+
+
 def test_no_study_is_advised_that_would_refuse_the_network(commands: Commands) -> None:
     plain = commands(ROOT, "check", f"{HERE}:steady", *SMALL)
     assert "--variants all" in plain.stdout.splitlines()[-1]
@@ -111,6 +148,8 @@ def test_one_of_several_state_dicts_is_chosen_by_its_key(commands: Commands, tmp
     asked = ("check", "two.pth", "--model", "resnet18", "--input-shape", "3x32x32", "--batch-sizes", "2")
     ended = commands(tmp_path, *asked, "--threads", "1", "--state-dict", "state_dict_ema")
     assert ended.code in (0, 1) and "its state dict under 'state_dict_ema' is used" in " ".join(ended.stdout.split())
+    every = commands(tmp_path, *asked, "--threads", "1", "--variants", "fp32,int8-dynamic")
+    assert " ".join(every.stdout.split()).count("two.pth holds more than one state dict") == 2
     refused = commands(tmp_path, "check", "resnet18", "--state-dict", "ema")
     assert refused.code == 2 and "--state-dict is of a file of weights" in refused.stderr
 
