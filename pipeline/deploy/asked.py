@@ -42,19 +42,14 @@ def asked_for(study: Study, run: Path, variant: str | None, timeout_s: float) ->
     native = next(v for v in study.variants if v.name == native_name)
     if native.device != "cpu":
         raise UsageError("not-deployable", f"{name} was measured on {native.device}: deploy ships what ran on the CPU")
-    require_numbers(name, native.runtime, study.weights.model, "ship an ort- variant of it")
+    if native.runtime == "torch" and (code := own_code(study.weights.model)):
+        text = f"{name} runs code that is {code} ({study.weights.model}), and only numbers are shipped"
+        raise UsageError("not-deployable", f"{text}: ship an ort- variant of it")
     repair = next((r for r in native.repairs or () if r.name == rung), None) if rung else None
     if rung and (repair is None or repair.delivery is None or "recheck" in repair.delivery.change):
         text = f"how {name} was made is not in {run}: its repair keeps top-1 only, or an earlier version measured it"
         raise UsageError("not-deployable", f"{text}. {PROGRAM} repair --variant {native_name} writes one")
     return Asked(study, run, name, native, every[name], repair, timeout_s)
-
-
-def require_numbers(variant: str, runtime: str, model: str, instead: str) -> None:
-    """Raises UsageError, with what to do ``instead``, where the variant runs code that is not at hand elsewhere."""
-    if runtime == "torch" and (code := own_code(model)):
-        text = f"{variant} runs code that is {code} ({model}), and only numbers are shipped"
-        raise UsageError("not-deployable", f"{text}: {instead}")
 
 
 def main_set(variant: VariantResult) -> str:

@@ -10,7 +10,6 @@ from isobatch.models.spec.plain import to_plain
 from isobatch.models.spec.words import VariantSpec
 from isobatch.models.weights.model_name import own_code
 from isobatch.pipeline.config.config import Config
-from isobatch.pipeline.deploy.asked import require_numbers
 from isobatch.pipeline.deploy.folder import require_empty
 from isobatch.pipeline.deploy.record import VerificationRecord
 from isobatch.pipeline.inputs import PreparedSet
@@ -30,7 +29,6 @@ from isobatch.pipeline.repair.verify import command_sizes, every_size
 from isobatch.pipeline.workers.pool import WorkerError
 
 _PAIRS = 8  # of calls for each N, about
-_ELSEWHERE = "repair an ort- variant of it, or the network itself in Python: isobatch.make_batch_invariant"
 _BESIDE = 4  # images of every set but the main one, where that many more pixels would be most of the work
 
 
@@ -60,8 +58,8 @@ class DeliveredRepair:
 def repair_variant(config: Config, rung: str | None, folder: Path, progress: Progress) -> DeliveredRepair:
     """Repair the only variant of ``config`` over its N and thread counts, and write artifact and record to ``folder``.
 
-    Raises UsageError for input or a folder that cannot be used and for code that cannot be shipped, NoRepair where
-    nothing holds, WorkerError where the variant cannot be built or run here.
+    Raises UsageError for input or a folder that cannot be used, NoRepair where nothing holds, WorkerError where the
+    variant cannot be built or run here.
     """
     require_empty(folder)
     spec = find_variant(config.variants[0])
@@ -72,8 +70,6 @@ def repair_variant(config: Config, rung: str | None, folder: Path, progress: Pro
             "variant of it, or repair it in Python, isobatch.make_batch_invariant(network, inputs)",
         )
     with prepared(config, progress) as (stages, network, scratch):
-        if stages.weights is not None:
-            require_numbers(spec.name, spec.runtime, stages.weights.model, _ELSEWHERE)
         sets = _sets(stages, spec)
         for name in (MODEL, NATIVE):
             (scratch / name).mkdir()
