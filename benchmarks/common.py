@@ -12,10 +12,9 @@ from typing import Any
 
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.prepare.artifacts import build_artifacts
-from isobatch.pipeline.prepare.inputs import prepare_inputs
+from isobatch.pipeline.prepare.network import prepare_network
 from isobatch.pipeline.prepare.run_folder import open_run
 from isobatch.pipeline.prepare.state import Stages
-from isobatch.pipeline.prepare.weights import prepare_weights
 from isobatch.pipeline.records.study import Timing
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.workers.engines.local import LocalEngine
@@ -52,6 +51,6 @@ def prepared(variants: str, patience_s: float, **settings: Any) -> Iterator[Stag
         config = Config(tuple(variants.split(",")), threads=(2,), out=f"{folder}/run", **settings)
         with Workers(patience_s) as workers, closing(open_run(config)) as run:
             stages = Stages(config, run, cache_root(), workers, progress, LocalEngine(workers, 1))
-            prepare_inputs(stages, prepare_weights(stages))
+            prepare_network(stages)
             build_artifacts(stages)
             yield stages

@@ -204,6 +204,17 @@ def test_where_the_seed_set_is_of_another_size_than_the_network_takes_the_remedy
     assert run(commands, tmp_path, *flags, "--inputs", "photos").code in (0, 1)  # measured, whatever its kernels do
 
 
+def test_the_graph_of_a_network_of_one_size_is_made_for_the_size_of_the_arrays(
+    tmp_path: Path, commands: Commands
+) -> None:
+    np.save(tmp_path / "given.npy", np.random.default_rng(0).random((6, 3, 32, 32), np.float32))
+    flags = ("--model", "mine.nets:of_one_size", "--variants", "fp32,ort-fp32", "--inputs", "given.npy", "--out", "run")
+    ended = run(commands, tmp_path, *flags)
+    assert ended.code in (0, 1), ended.stderr  # measured, whatever its kernels do
+    study = Study.model_validate_json((tmp_path / "run" / "report.json").read_text())
+    assert [one.status for one in study.variants] == ["measured", "measured"]
+
+
 def test_a_factory_of_several_inputs_is_exported_and_studied(tmp_path: Path, commands: Commands) -> None:
     draws = np.random.default_rng(0)
     ids, mask = draws.integers(0, 50, (12, 6)), draws.integers(0, 2, (12, 6)).astype(np.float32)

@@ -18,13 +18,12 @@ from torch import Tensor
 from torch.torch_version import TorchVersion
 
 from isobatch.models.shared.regular_files import open_regular
-from isobatch.models.weights.file_kinds import PART, other_kind
+from isobatch.models.weights.file_kinds import LIST, PART, other_kind
 from isobatch.models.weights.networks import State, skeleton
 from isobatch.models.weights.state_dicts import OF_FLOAT, Chosen, choose, some
 from isobatch.models.weights.state_dicts import WeightsError as WeightsError  # with what raises it first
 
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # heads of GoogLeNet and Inception that serve training only
-_LIST = ".index.json"  # ends the name of a list of parts
 _SOLID_BYTES = 1 << 30  # smaller files may be held compressed by their file system
 
 
@@ -46,7 +45,7 @@ def open_checkpoint(path: Path, asked: str | None = None) -> Chosen:
     with. Raises WeightsError for a damaged file, one that holds code, or one that holds no state dict.
     """
     try:
-        return choose(_joined(path) if path.name.endswith(_LIST) else _content(path), path.name, asked)
+        return choose(_joined(path) if path.name.endswith(LIST) else _content(path), path.name, asked)
     except WeightsError:
         raise
     except Exception as error:  # a damaged file can make the unpickler raise anything
@@ -68,7 +67,7 @@ def _content(path: Path, part: bool = False) -> Any:
     if PART.search(path.name) and not part:
         raise WeightsError(
             f"{path.name} is one of several files that hold the weights: give the list of them that is published "
-            f"beside them, {PART.sub('', path.name)}{_LIST}"
+            f"beside them, {PART.sub('', path.name)}{LIST}"
         )
     if kind := other_kind(path):
         raise WeightsError(f"{path.name} is {kind.what}, not a state dict: {kind.todo}")

@@ -8,7 +8,10 @@ from typing import NamedTuple
 PART = re.compile(r"(?!-00001-of-00001)-\d{5}-of-\d{5}(?=\.)")
 """What the name of one of several files has that hold the weights of one network together."""
 
-_MEANT = (".onnx", ".safetensors", ".index.json", ".bin", ".pth", ".pt", ".ckpt")
+LIST = ".index.json"
+"""What the name of the list of such files ends with."""
+
+_MEANT = (".onnx", ".safetensors", LIST, ".bin", ".pth", ".pt", ".ckpt")
 _SHOWN = 3
 _MOST_PICKLE_BYTES = 64 << 20
 _MAGIC = (

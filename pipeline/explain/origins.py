@@ -50,7 +50,11 @@ def explain_origins(
 def representatives(origins: Sequence[LayerFinding]) -> dict[str, LayerFinding]:
     """By signature the origin that shows most: seen on captured rows before drawn ones before provoked ties."""
     chosen: dict[str, LayerFinding] = {}
-    for finding in sorted(origins, key=lambda shown: (_TELLING.index(shown.found_by or "sibling"), -shown.max_abs)):
+
+    def order(shown: LayerFinding) -> tuple[int, float]:
+        return _TELLING.index(shown.found_by or "sibling"), -float(np.nan_to_num(shown.max_abs, nan=np.inf))
+
+    for finding in sorted(origins, key=order):
         chosen.setdefault(finding.layer.signature, finding)
     return chosen
 

@@ -76,14 +76,13 @@ def build_artifacts(stages: Stages) -> dict[tuple[str, str], BuildAsked]:
 
 def artifact_fields(spec: VariantSpec, network: Network, calibration: Images | None) -> dict[str, Any]:
     """All that decides a variant's artifact: what it is kept under."""
+    exported = spec.runtime != "torch" and network.onnx_path is None
     return {
         "variant": spec.name,
         "recipe": dict(spec.recipe),
         "model": network.model,
         "weights": network.weights_sha256,
-        "size": network.size
-        if spec.runtime != "torch" and network.onnx_path is None
-        else None,  # an export's may be one
+        "size": network.size if exported else None,  # its graph may be bound to it
         "calibration": calibration and calibration.seen_sha256,
         "toolchain": toolchain() | versions(spec),
         "machine": machine_key(),

@@ -15,6 +15,7 @@ from isobatch.models.spec.artifact_cache import ArtifactCache, BuildRequest, req
 from isobatch.models.spec.images import IMAGENET
 from isobatch.models.spec.plain import to_plain
 from isobatch.models.spec.words import Artifact, Manifest, Network, Remark
+from isobatch.models.weights.file_kinds import LIST
 from isobatch.models.weights.model_name import kind_of
 from isobatch.pipeline.inputs.arrays import arrays_beside_labels
 from isobatch.pipeline.machine.memory import limit_graph, limit_memory
@@ -113,7 +114,7 @@ def _copied(content: bytes, folder: Path) -> tuple[Path, str]:
 
 def _weight_bytes(path: Path) -> int:
     """Of a file of weights; of a list of several all that lies beside it."""
-    return sum(map(_bytes, path.parent.iterdir())) if path.name.endswith(".index.json") else _bytes(path)
+    return sum(map(_bytes, path.parent.iterdir())) if path.name.endswith(LIST) else _bytes(path)
 
 
 def _bytes(path: Path) -> int:

@@ -43,7 +43,7 @@ def fitting(stages: Stages, sets: tuple[PreparedSet, ...]) -> tuple[PreparedSet,
         raise UsageError("unfit-size", f"{told[sets[0].record.name]}. {_remedy(network, sets[0])}")
     for name, text in told.items():
         stages.warn("set-left-out", f"{name} is left out: {text}")
-    if network.onnx_path and len(kept[-1].evaluation.shape) == 4:
+    if own and len(kept[-1].evaluation.shape) == 4:
         assert stages.network is not None
         stages.network = replace(stages.network, size=kept[-1].evaluation.shape[2:])
     return kept
@@ -82,7 +82,7 @@ def _refused(stages: Stages, network: Network, sets: tuple[PreparedSet, ...]) ->
 def _tried(stages: Stages, network: Network, sets: tuple[PreparedSet, ...]) -> dict[str, str | None]:
     """By set why the user's network takes none of its images, or None; the outcome is set, and a graph where rewritten.
 
-    Raises UsageError where it cannot be run at all, or has not the outcome that was asked for.
+    Raises UsageError where it cannot be run at all, or has not the outcome that was asked for; Exported as ``fitting``.
     """
     asked = TrialAsked(
         network, tuple(prepared.evaluation for prepared in sets), stages.config.outcome, str(stages.cache)

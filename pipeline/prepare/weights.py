@@ -7,6 +7,7 @@ from isobatch import PROGRAM
 from isobatch.models.spec.artifact_cache import ArtifactCache, file_sha256
 from isobatch.models.spec.images import Size, View, sides
 from isobatch.models.spec.words import Network
+from isobatch.models.weights.file_kinds import LIST
 from isobatch.models.weights.model_name import kind_of
 from isobatch.pipeline.config.variants import variants_of
 from isobatch.pipeline.prepare.artifacts import baseline
@@ -48,8 +49,9 @@ def prepare_weights(stages: Stages) -> Chosen:
     network = kept_answer(kept, asked.to_json(), NetworkFound.of) if stages.run.resumed else None
     if network is None:
         network = _resolve(stages, replace(asked, folder=str(folder)))
-        # an ONNX file may lie in several, and a factory's code too: they are checked each time
-        if not config.onnx and kind_of(network.model) != "factory":
+        # an ONNX file may lie in several, listed weights do, and a factory's code may: they are read each time
+        in_several = config.onnx or config.weights.endswith(LIST) or kind_of(network.model) == "factory"
+        if not in_several:
             files = [path for path in (config.weights, network.path) if Path(path).is_file()]  # a keyword is none
             digests = {path: file_sha256(Path(path)) for path in files}
             keep_answer(kept, asked.to_json(), network.to_json(), digests)

@@ -392,7 +392,8 @@ CODES: dict[str, CodeMeaning] = {
     ),
     "exported-for-arrays": _warning(
         "A factory's network was exported to ONNX, and that file is studied.",
-        "A study shows torch networks pictures; one that takes other arrays is measured as an ONNX file.",
+        "A study shows torch networks pictures in float32; one that takes other arrays, or casts to types of its own, "
+        "is measured as an ONNX file.",
         f"Nothing; {PROGRAM} check compares the torch network itself.",
     ),
     "weights-left-out": _warning(

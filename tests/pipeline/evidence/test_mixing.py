@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from isobatch.pipeline.evidence.mixing import moved_by_neighbours
+from isobatch.pipeline.evidence.mixing import moved_by_neighbours, unsteady
 
 Mix = Callable[[NDArray[Any]], NDArray[Any]]
 TYPES = (np.float32, np.float16, ml_dtypes.bfloat16, np.int64, np.uint8, np.bool_)
@@ -38,3 +38,11 @@ def test_a_leak_moves_a_row_and_rows_of_their_own_do_not(mix: str, kind: Any, co
 def test_fewer_rows_than_were_given_are_looked_at_as_far_as_they_go() -> None:
     rows = (rows_of(np.float32, 4),)
     assert moved_by_neighbours(lambda given: (given[0].sum(axis=0, keepdims=True),), rows, victim=2) == 6
+
+
+@pytest.mark.parametrize("kind", [np.complex64, np.complex128])
+def test_complex_rows_are_moved_by_a_leak_and_repeat(kind: Any) -> None:
+    rows = (rows_of(np.float32, 4),)
+    assert moved_by_neighbours(lambda given: ((given[0] + 1j * given[0].sum(axis=0)).astype(kind),), rows)
+    assert not moved_by_neighbours(lambda given: ((given[0] + 1j * given[0]).astype(kind),), rows)
+    assert not unsteady(lambda given: (given[0].astype(kind),), rows)
