@@ -17,6 +17,7 @@ from isobatch.models.spec.words import Network
 from isobatch.models.user_factory import as_numbers, as_the_user_has_it, keyword_of
 from isobatch.models.user_outputs import arrays, tensors, with_rows
 from isobatch.models.user_types import in_own_types
+from isobatch.models.weights.model_name import told_name
 from isobatch.models.weights.networks import float_network
 from isobatch.models.weights.state_dicts import WeightsError
 
@@ -30,7 +31,7 @@ def tried(network: Network, images: Images, asked: str = "auto") -> Tried:
     Raises WeightsError where an output has no row for each image, OnnxError where it has not the outcome ``asked``.
     """
     net = as_the_user_has_it(float_network(network))
-    name = keyword_of(net)
+    name, called = keyword_of(net), told_name(network.model)
     few = images.read(0, min(len(images), SEEN))
     pair = few[:2] if len(few) > 1 else np.concatenate([few, few])
     try:
@@ -41,12 +42,12 @@ def tried(network: Network, images: Images, asked: str = "auto") -> Tried:
     try:
         places = with_rows(single, two)
     except TypeError as error:
-        raise WeightsError(f"{network.model}: {error}") from error
+        raise WeightsError(f"{called}: {error}") from error
     if unlike := of_other_shapes({place: single[place] for place in places}, two):
-        raise WeightsError(f"{network.model}: {unlike}")
+        raise WeightsError(f"{called}: {unlike}")
     if shared := [place for place in single if place not in places]:
         raise WeightsError(
-            f"{network.model}: its output {shared[0]!r} is the same for all images; let the network give what is of "
+            f"{called}: its output {shared[0]!r} is the same for all images; let the network give what is of "
             "each image alone"
         )
     try:

@@ -19,7 +19,7 @@ from isobatch.models.ort.session import MODEL_FILE, in_words
 from isobatch.models.shared.time_limit import TimeLimit, time_limit
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.words import USERS_FILE, Artifact, Json, Manifest, Network, VariantUnavailable
-from isobatch.models.weights.model_name import channels_of, own_code
+from isobatch.models.weights.model_name import channels_of, own_code, told_name
 
 if TYPE_CHECKING:
     import torch
@@ -77,17 +77,18 @@ def _export(network: Network, say: Callable[[str], None], folder: Path, ways: Se
 
     from isobatch.models.weights.networks import float_network
 
-    say(f"exporting {network.model} to ONNX")
+    called = told_name(network.model)
+    say(f"exporting {called} to ONNX")
     net, channels = float_network(network), channels_of(network.model)
     size_bytes = sum(tensor.nbytes for tensor in net.state_dict().values())
     if size_bytes > LIMIT_BYTES:
         raise VariantUnavailable(
-            f"{network.model} has {size_bytes} bytes of weights, and one ONNX file holds at most {LIMIT_BYTES}",
+            f"{called} has {size_bytes} bytes of weights, and one ONNX file holds at most {LIMIT_BYTES}",
             "choose a smaller --model, or a torch variant",
         )
     if isinstance(net, torch.jit.ScriptModule):
         raise VariantUnavailable(
-            f"{network.model} is a TorchScript module, which torch's exporter does not take",
+            f"{called} is a TorchScript module, which torch's exporter does not take",
             "let the factory make the Python network that it was scripted from",
         )
     failures: list[Exception] = []
@@ -123,16 +124,21 @@ def _export(network: Network, say: Callable[[str], None], folder: Path, ways: Se
     if own_code(network.model):
         remedy = "where you have a graph of it that runs, give that with --onnx FILE"
     raise ExportError(
-        f"no correct ONNX graph of {network.model} could be made: {exporter_words(failures[-1])}; {remedy}"
+        f"no correct ONNX graph of {called} could be made: {exporter_words(failures[-1])}; {remedy}"
     ) from failures[-1]
 
 
+def behind(error: BaseException) -> BaseException:
+    """What a failure of torch's exporter comes from, whose own text is advice in colours."""
+    while (cause := error.__cause__) is not None and cause is not error:
+        error = cause
+    return error
+
+
 def exporter_words(error: BaseException) -> str:
-    """What lies behind a failure of torch's exporter, whose own text is advice in colours."""
-    behind = error
-    while behind.__cause__ is not None:
-        behind = behind.__cause__
-    return in_words(re.sub(r"\x1b\[[0-9;]*m", "", str(behind) or type(behind).__name__))
+    """What lies behind a failure of torch's exporter, in words."""
+    first = behind(error)
+    return in_words(re.sub(r"\x1b\[[0-9;]*m", "", str(first) or type(first).__name__))
 
 
 def _trace(net: torch.nn.Module, axes: dict[int, str], size: tuple[int, int], channels: int = 3) -> onnx.ModelProto:

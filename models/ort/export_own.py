@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from isobatch import PROGRAM
 from isobatch.models.ort.as_torch import answers_of, difference
-from isobatch.models.ort.export import ExportError, exporter_words, traced
+from isobatch.models.ort.export import ExportError, behind, exporter_words, traced
 from isobatch.models.shared.time_limit import TimeLimit, time_limit
 from isobatch.models.spec.artifact_cache import ArtifactCache
 from isobatch.models.spec.words import Manifest, Network
@@ -92,7 +92,7 @@ def _export(
         rows = {key: tensor.numpy() for key, tensor in given.items()}
         worst = difference(answers_of(path, rows), [tensor.numpy() for tensor in expected.values()])
     except (Exception, TimeLimit) as error:  # exporter and runtime raise what they like
-        said = f"{type(error.__cause__ or error).__name__}: {exporter_words(error)[:160]}"
+        said = f"{type(behind(error)).__name__}: {exporter_words(error)[:160]}"
         raise ExportError(
             f"{name} {f'casts to {own}' if own else 'takes arrays'} and is studied as an ONNX file, which could not be "
             f"made of it ({said}): export it yourself and give --onnx FILE, or look at the torch network alone: {look}"

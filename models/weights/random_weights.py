@@ -7,7 +7,7 @@ from numpy.random import PCG64
 from torch import Tensor, nn
 
 from isobatch.models.weights.digits.weights import uniform
-from isobatch.models.weights.model_name import channels_of, read_name
+from isobatch.models.weights.model_name import channels_of, read_name, told_name
 from isobatch.models.weights.networks import State, architecture
 from isobatch.models.weights.state_dicts import WeightsError
 
@@ -41,8 +41,9 @@ def random_state(model: str, num_classes: int = 1000, seed: int = SEED) -> State
         except Exception as error:  # networks check their input with errors of any kind
             said = " ".join(str(error).split())[:200]
             raise WeightsError(
-                f"random weights of {model} cannot be made: their BatchNorm statistics are those of images of "
-                f"{_BATCH[1]} x {_BATCH[2]}, which it does not take ({said}): give weights of its own, --weights FILE"
+                f"random weights of {told_name(model)} cannot be made: their BatchNorm statistics are those of images "
+                f"of {_BATCH[1]} x {_BATCH[2]}, which it does not take ({said}): give weights of its own, --weights "
+                "FILE"
                 + ", or leave --weights out: a factory gives its network some"
                 * (read_name(model).kind == "factory")
             ) from error

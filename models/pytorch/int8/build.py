@@ -34,6 +34,7 @@ from isobatch.models.spec.words import (
     VariantSpec,
     VariantUnavailable,
 )
+from isobatch.models.weights.model_name import told_name
 from isobatch.models.weights.networks import float_network, quantizable_skeleton, read_state, skeleton, weight_layers
 
 WEIGHTS_FILE = "weights.safetensors"
@@ -67,7 +68,7 @@ def build_dynamic(spec: VariantSpec, request: BuildRequest, folder: Path) -> Man
         net = quantize_dynamic(float_network(network), {nn.Linear}, torch.qint8)  # type: ignore[no-untyped-call]
     if not int8_layers(net):
         raise VariantUnavailable(
-            f"{network.model} has no linear layer, and torch's dynamic quantization converts nothing else",
+            f"{told_name(network.model)} has no linear layer, and torch's dynamic quantization converts nothing else",
             "choose ort-int8-dynamic, which converts convolutions",
         )
     return _store(net, skeleton(network.model, network.num_classes), request, spec.recipe, folder)
