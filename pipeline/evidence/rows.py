@@ -26,7 +26,7 @@ def same_bits(reference: NDArray[Any], candidate: NDArray[Any]) -> NDArray[np.bo
     if (reference.shape, reference.dtype) != (candidate.shape, candidate.dtype):
         return np.zeros(candidate.shape, dtype=np.bool_)
     if reference.dtype.kind == "c":  # of complex128 there is no integer of the same width
-        return same_bits(reals(reference), reals(candidate)).all(axis=-1)
+        return np.asarray(same_bits(reals(reference), reals(candidate)).all(axis=-1))
     return np.asarray(bits(reference) == bits(candidate))
 
 
