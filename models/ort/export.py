@@ -30,6 +30,7 @@ _SIZES: tuple[tuple[int, int], ...] = (
 )  # not one square only: a swapped height and width would go unnoticed
 _TOLERANCE = 1e-3  # of the largest |logit|: rounding stays below 1e-5 of it, a wrong graph is far off
 _TIMES, _MOST = 4.0, 0.25  # of a network that amplifies its own rounding: so many times that, and at most this
+_CHAOTIC = 0.01  # of the largest |logit|, by rounding alone: beyond, a right graph may be far off too
 _FREE, _BOUND = {0: "n", 2: "height", 3: "width"}, {0: "n"}  # the second for networks bound to one image size
 _LIMITS_S = (90.0, 300.0)  # of computing, for either: of some networks torch seeks free sizes without an end
 
@@ -92,6 +93,7 @@ def _export(network: Network, say: Callable[[str], None], folder: Path, ways: Se
             "let the factory make the Python network that it was scripted from",
         )
     failures: list[Exception] = []
+    most = 0.0
     for axes in ways:
         bound = axes is _BOUND
         sizes, limit_s = (network.size,) if bound else _SIZES, _LIMITS_S[bound]
@@ -109,7 +111,7 @@ def _export(network: Network, say: Callable[[str], None], folder: Path, ways: Se
             failures.append(OnnxError(f"{way}: {error}") if isinstance(error, TimeLimit) else error)
             say(f"{way}: failed ({exporter_words(failures[-1])[:200]})")
             continue
-        allowed = max(_TOLERANCE, min(_TIMES * own, _MOST))
+        allowed, most = max(_TOLERANCE, min(_TIMES * own, _MOST)), max(most, own)
         if worst <= allowed:
             notes = [f"the ONNX graph takes images of {sizes[0][0]} x {sizes[0][1]} only"] * bound
             if worst > _TOLERANCE:
@@ -123,6 +125,12 @@ def _export(network: Network, say: Callable[[str], None], folder: Path, ways: Se
     remedy = "compare torch, onnx and onnxscript with requirements.txt"
     if own_code(network.model):
         remedy = "where you have a graph of it that runs, give that with --onnx FILE"
+    if most > _CHAOTIC:
+        remedy = (
+            "this network amplifies rounding, as untrained ones do: torch in float32 is "
+            f"{most:.1e} of the largest logit from torch in float64, and a right graph is not told from a wrong one; "
+            "give trained weights"
+        )
     raise ExportError(
         f"no correct ONNX graph of {called} could be made: {exporter_words(failures[-1])}; {remedy}"
     ) from failures[-1]

@@ -18,7 +18,7 @@ from isobatch.pipeline.records.study import FilledWith, Policy, Race, Range, Ran
 from isobatch.pipeline.records.wording import sizes
 from isobatch.pipeline.workers.pool import WorkerError
 
-CERTIFY_S, QUICK_CERTIFY_S = 120.0, 8.0
+CERTIFY_S, QUICK_CERTIFY_S = 120.0, 6.0
 """Seconds that verifying may take, of all that is chosen in turn."""
 
 _LEAST_S = 5.0  # for a choice made late

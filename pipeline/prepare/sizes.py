@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from isobatch.models.spec.artifact_cache import key_of
 from isobatch.models.spec.words import Network
@@ -75,7 +76,7 @@ def _remedy(network: Network, prepared: PreparedSet) -> str:
 def _refused(stages: Stages, network: Network, sets: tuple[PreparedSet, ...]) -> dict[str, str | None]:
     """By set why a torch network takes none of its images, or None."""
     sizes = list(dict.fromkeys(prepared.evaluation.shape[2:] for prepared in sets))
-    refused = dict(zip(sizes, _refusals(stages, network, sizes), strict=True))
+    refused = _refusals(stages, network, sizes)
     return {prepared.record.name: refused[prepared.evaluation.shape[2:]] for prepared in sets}
 
 
@@ -114,31 +115,28 @@ def _tried(stages: Stages, network: Network, sets: tuple[PreparedSet, ...]) -> d
     return {prepared.record.name: trial.refusal for prepared, trial in zip(sets, trials, strict=True)}
 
 
-def _refusals(stages: Stages, network: Network, sizes: Sequence[tuple[int, ...]]) -> list[str | None]:
-    """For each size why the network takes no images of it, or None. What torch answers, after seconds, is kept."""
-    name = {"model": network.model, "num_classes": network.num_classes, "sizes": sizes, "onnx": network.onnx_path}
-
-    def ask() -> list[str | None]:
-        asked = SizesAsked(network.model, network.num_classes, tuple((height, width) for height, width in sizes))
-        try:
-            refusals: list[str | None] = stages.call(
-                "isobatch.pipeline.prepare.in_worker:refused_sizes", asked.to_json(), "inputs"
-            )
-            return refusals
-        except WorkerError as error:
-            if error.kind == "launcher":
-                raise
-            text = f"{network.model} cannot be run on images of {sizes[0][0]} x {sizes[0][1]}: {error.reason}"
-            raise UsageError("weights", text) from error
-
-    kept = stages.cache / "sizes" / f"{key_of({**name, 'toolchain': toolchain()})[:32]}.json"
+def _refusals(stages: Stages, network: Network, sizes: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], str | None]:
+    """By size why the network takes no images of it, or None. What torch answers, after seconds, is kept by size."""
+    files, known = dict[tuple[int, ...], Path](), dict[tuple[int, ...], str | None]()
+    for size in sizes:
+        name = {"model": network.model, "num_classes": network.num_classes, "size": size, "onnx": network.onnx_path}
+        files[size] = stages.cache / "sizes" / f"{key_of({**name, 'toolchain': toolchain()})[:32]}.json"
+        with suppress(StoreError, KeyError, TypeError):  # not asked yet, or damaged
+            why = read_json(files[size])["refusal"]
+            if why is None or isinstance(why, str):
+                known[size] = why
+    if not (new := [size for size in sizes if size not in known]):
+        return known
+    asked = SizesAsked(network.model, network.num_classes, tuple((height, width) for height, width in new))
     try:
-        known = read_json(kept)["refusals"]
-        if len(known) == len(sizes) and all(why is None or isinstance(why, str) for why in known):
-            return list(known)
-    except (StoreError, KeyError, TypeError):  # not asked yet, or damaged
-        pass
-    refused = ask()
-    with suppress(StoreError):  # a cache that cannot be written to is no reason to fail: it is asked again
-        write_json(kept, {"refusals": refused})
-    return refused
+        answers = stages.call("isobatch.pipeline.prepare.in_worker:refused_sizes", asked.to_json(), "inputs")
+    except WorkerError as error:
+        if error.kind == "launcher":
+            raise
+        text = f"{network.model} cannot be run on images of {new[0][0]} x {new[0][1]}: {error.reason}"
+        raise UsageError("weights", text) from error
+    for size, answer in zip(new, answers, strict=True):
+        known[size] = answer
+        with suppress(StoreError):  # a cache that cannot be written to is no reason to fail: it is asked again
+            write_json(files[size], {"refusal": answer})
+    return known

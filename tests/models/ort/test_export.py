@@ -139,6 +139,20 @@ def test_a_network_that_amplifies_its_own_rounding_is_measured_by_that(
     assert "amplifies rounding" in artifact.manifest.notes[0]
 
 
+class Chaotic(Residual):
+    """Logits that are nothing but rounding."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.sin(1e9 * super().forward(images))
+
+
+def test_where_rounding_is_all_the_remedy_is_other_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isobatch.models.weights.networks, "float_network", lambda network: Chaotic())
+    network = Network("chaotic", "", "0" * 64, CLASSES)
+    with pytest.raises(onnx_export.ExportError, match=r"amplifies rounding, as .* do: .*give trained weights"):
+        exported(BuildRequest(network, None, ArtifactCache(tmp_path), say=lambda line: None))
+
+
 def test_a_file_of_the_user_is_used_as_it_is(tmp_path: Path) -> None:
     model = classifier()
     artifact = exported(request(tmp_path, model))
