@@ -29,6 +29,7 @@ def in_words(value: Any, real: Callable[[float], str] = as_set) -> str:
         return "; ".join(facts({name: part for name, part in value.items() if part is not None}, real)) or NOT_SET
     if isinstance(value, list | tuple):
         rising = all(type(part) is int for part in value) and list(value) == sorted(set(value))
+        rising &= len(value) != 2  # which may be a height and a width
         return (batch_sizes(value) if rising else ", ".join(in_words(part, real) for part in value)) or "none"
     return str(value)
 

@@ -198,7 +198,7 @@ def one_of(rate: float) -> str:
     """A bound on a small rate, an upper one, as the number that one is of: 2.4e-9 is ``410,000,000``, rounded down."""
     if not (0 < rate <= 1) or 1 / rate > 1e15:
         return real(rate, toward="up")
-    return count(round(significant(1 / rate, 2, "down")))
+    return count(math.floor(significant(1 / rate, 2, "down")))
 
 
 def decibels(value: float) -> str:

@@ -203,8 +203,9 @@ def other_answers(study: Study) -> str:
 
 
 def baseline(study: Study) -> str:
-    """The variant that accuracy drops are measured against; fp32 in a report that names none."""
-    return next((variant.name for variant in study.variants if variant.baseline), "fp32")
+    """The variant that accuracy drops are measured against, also where it was not asked for and has no record."""
+    unasked = "ort-fp32" if study.config.get("onnx") else "fp32"
+    return next((variant.name for variant in study.variants if variant.baseline), unasked)
 
 
 def reference(study: Study) -> str:

@@ -195,7 +195,8 @@ def _what_would_help(variants: Sequence[VariantResult], policy: Policy, race: Ra
     if hints:
         return hints
     failing = standings(variants, policy, race).failing
-    why = {tuple(failing.get(variant.name, ())) for variant in variants if variant.status == "measured"}
+    candidates = [variant for variant in variants if variant.status == "measured" and variant.role == "candidate"]
+    why = {tuple(failing.get(variant.name, ())) for variant in candidates}
     amiss = "; ".join(why.pop()) if len(why) == 1 else ""
     last = f"Of every variant: {amiss}" if amiss else "The reason of each variant says what is amiss."
     return [f"No single demand given up would leave a candidate. {last}"]

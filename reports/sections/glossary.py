@@ -29,8 +29,8 @@ TERMS = {
     "carrier": "A layer that differs only because its input already did.",
     "sibling": "A layer of the same kernels and shapes as another.",
     "surgical": "The repair that runs only the origins in one fixed shape and leaves every other layer as it is.",
-    "reference": "Singles of the same weights in fp64; for an ONNX file, singles of the file as it is. "
-    "Numeric error is measured against them.",
+    "reference": "Singles of the same weights in fp64; for an ONNX file, singles of the file as it is; where the "
+    "network does not run in fp64, those of fp32. Numeric error is measured against them.",
     "agreement": "How often a variant's answer is the reference's, with or without labels; drawn noise left out.",
     "relative": "Divided by the largest |logit| of the same images.",
     "ULP": "Unit in the last place: the distance between neighbouring floating-point numbers of the output's type. "

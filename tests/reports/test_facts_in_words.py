@@ -27,6 +27,7 @@ from tests.reports.studies import full
         (["native", "avx2"], "native, avx2"),
         ([2, 3, 4, 8, 16], "2 to 4, 8 and 16"),
         ([256, 224], "256, 224"),
+        ([64, 128], "64, 128"),
         ([0.5, None], "0.5, not set"),
         ([{"tf32": "on", "benchmark": False}], "tf32: on; benchmark: no"),
         ({"stability": None, "objective": "throughput"}, "objective: throughput"),

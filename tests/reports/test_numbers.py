@@ -176,7 +176,15 @@ def test_a_rate_has_no_exponent() -> None:
 
 @pytest.mark.parametrize(
     ("rate", "text"),
-    [(3 / 1_575_000_000, "520,000,000"), (1.0, "1"), (0.0, "0"), (math.nan, "NaN"), (1e-300, "1.0e-300")],
+    [
+        (3 / 1_575_000_000, "520,000,000"),
+        (1.0, "1"),
+        (0.103, "9"),
+        (0.1, "10"),
+        (0.0, "0"),
+        (math.nan, "NaN"),
+        (1e-300, "1.0e-300"),
+    ],
 )
 def test_a_small_rate_is_said_as_one_of_so_many(rate: float, text: str) -> None:
     assert numbers.one_of(rate) == text

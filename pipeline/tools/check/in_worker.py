@@ -80,8 +80,8 @@ def _checked(
         at_once = error.count if isinstance(error, NotTaken) else 0
         remedy = f"{fewer}{'2-' * (at_once > 5)}{at_once // 2}" if at_once > 3 else ""
         if at_once == 2:
-            mended = f"{_MENDED}, or " if network.inputs else ""
-            remedy = f"it takes one and not two, so it holds its batch inside: {mended}export it with a free batch"
+            mend = _MENDED if network.inputs else "let its code take it from its input (x.flatten(1))"
+            remedy = f"it takes one and not two, so it holds its batch inside: {mend}, or export it with a free batch"
         raise Unverified(str(error), remedy) from error
     checked = VariantChecked(
         variant=variant,

@@ -439,6 +439,8 @@ def test_where_no_single_change_helps_it_says_so() -> None:
     found = recommend([result("a", "batch-variant")], Policy(max_latency_ms=1.0))
     assert found.because[1].startswith("No single demand given up would leave a candidate. Of every variant: ")
     assert found.because[1].endswith(found.rejected[0].why)
+    beside = [result("fp64", None, role="reference"), result("a", "batch-variant")]
+    assert recommend(beside, Policy(max_latency_ms=1.0)).because == found.because
     several = recommend([result("a", "batch-variant"), result("b", "invalid")], Policy(max_latency_ms=1.0))
     assert several.because[1].endswith("The reason of each variant says what is amiss.")
     assert recommend([UNAVAILABLE], Policy()).chosen is None
