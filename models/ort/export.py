@@ -120,7 +120,7 @@ def _export(network: Network, say: Callable[[str], None], folder: Path, ways: Se
             recipe = {"exporter": "torch.onnx, dynamo", "free_axes": [*axes.values()], "worst_difference": worst}
             return _manifest(model, recipe | ({"size": [*network.size]} if bound else {}), *notes)
         failures.append(
-            OnnxError(f"its logits differ from torch by {worst:.1e} of the largest, {allowed:.0e} is allowed")
+            OnnxError(f"its logits differ from torch by {worst:.1e} of the largest, {allowed:.2g} is allowed")
         )
     remedy = "compare torch, onnx and onnxscript with requirements.txt"
     if own_code(network.model):
