@@ -7,7 +7,7 @@ Each network is studied with ``--thorough``; of that evidence only those calls a
 import argparse
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,15 +46,15 @@ def thinned(evidence: Evidence, wanted: Sequence[Pass]) -> Evidence:
     """The evidence of those of the wanted passes whose calls were made."""
     _, stop = next((planned.start, planned.stop) for planned in wanted if planned.kind == "singles")
     singles = evidence.singles[:stop]
-    passes, rows = [planned for planned in wanted if planned.kind == "singles"], {}
+    passes = [planned for planned in wanted if planned.kind == "singles"]
+    rows = {passes[0].id: (np.arange(len(singles)), singles)}
     for planned in wanted:
         if planned.kind == "singles" or (whole := _covering(evidence, planned)) is None:
             continue
         outputs = dict(zip(whole.images, evidence.outputs(whole), strict=True))
         passes.append(planned)
         rows[planned.id] = kept_rows(singles, 0, planned, np.stack([outputs[image] for image in planned.images]))
-    known = {field.name: getattr(evidence, field.name) for field in fields(Evidence)}
-    return Evidence(**known | {"singles": singles, "passes": tuple(passes), "rows": rows, "call_s": {}})
+    return replace(evidence, passes=tuple(passes), rows=rows, call_s={})
 
 
 def _covering(evidence: Evidence, wanted: Pass) -> Pass | None:

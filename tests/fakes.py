@@ -124,12 +124,12 @@ def run(
     planned = tuple(passes) if passes is not None else plan_passes(n_images, batch_sizes, probes=probes)
     alone = next((chosen.images for chosen in planned if chosen.kind == "singles"), range(n_images))
     singles = np.concatenate([network([image], round_) for image in alone])
-    rows = {}
+    rows = {chosen.id: (np.arange(len(singles)), singles) for chosen in planned if chosen.kind == "singles"}
     for chosen in planned:
         if chosen.kind != "singles":
             rows[chosen.id] = kept_rows(singles, alone[0], chosen, _through(network, chosen, round_))
     call_s = {chosen.id: (0.01,) * ((chosen.stop - chosen.start) // chosen.batch_size) for chosen in planned}
-    return Evidence("fake", inputs, round_, singles, planned, rows, call_s, {}, clip_shares, 0, {})
+    return Evidence("fake", inputs, round_, planned, rows, call_s, {}, clip_shares, 0, {})
 
 
 def _through(network: Network, chosen: Pass, round_: int) -> NDArray[Any]:

@@ -1,10 +1,12 @@
-"""Exact intervals for rates, for a paired drop of accuracy, and for a median time."""
+"""Exact intervals for rates, for a paired drop of accuracy, and for times: their median, and the tail of calls."""
 
 import math
 from collections.abc import Sequence
 from typing import Literal
 
-from isobatch.pipeline.records.study import Interval
+import numpy as np
+
+from isobatch.pipeline.records.study import CallTime, Interval, UpperLimit
 
 ALPHA = 0.05
 _MOST_IMAGES = 10_000_000
@@ -152,6 +154,31 @@ def _log_t_limits(ordered: list[float]) -> tuple[float, float]:
     spread = math.sqrt(math.fsum((value - mean) ** 2 for value in logs) / (n - 1))
     reach = float(stdtrit(n - 1, 1 - ALPHA / 2)) * spread / math.sqrt(n)
     return math.exp(mean - reach), math.exp(mean + reach)
+
+
+def call_time(seconds: Sequence[float]) -> CallTime | None:
+    """Median, p95 and p99 of calls, in milliseconds, with one-sided 95 % upper limits; None without a call."""
+    if not seconds:
+        return None
+    ordered = sorted(1e3 * call for call in seconds)
+    median, p95, p99 = (upper(ordered, share) for share in (0.5, 0.95, 0.99))
+    return CallTime(n=len(ordered), median=median, p95=p95, p99=p99)
+
+
+def upper(ordered: Sequence[float], share: float) -> UpperLimit:
+    """The quantile of sorted values, and the smallest of them that lies above it with 95 % confidence.
+
+    The k-th smallest of n lies above the quantile unless k or more of n lie below it, so k is the smallest with
+    P(Binomial(n, share) < k) >= 0.95 (David and Nagaraja, Order Statistics, 2003, 7.1). Where not even the largest
+    does, as below 59 values for p95 and 299 for p99, the limit is None and with it the quantile: undecided.
+    """
+    from scipy.special import bdtr
+
+    n = len(ordered)
+    for k in range(1, n + 1):
+        if bdtr(k - 1, n, share) >= 1 - ALPHA:
+            return UpperLimit(value=float(np.quantile(ordered, share)), upper95=ordered[k - 1])
+    return UpperLimit(value=float(np.quantile(ordered, share)) if share == 0.5 else None, upper95=None)
 
 
 def _check(events: float, n: float) -> None:

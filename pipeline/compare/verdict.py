@@ -31,7 +31,15 @@ from isobatch.pipeline.records.study import (
     Margin,
     Verdict,
 )
-from isobatch.pipeline.records.wording import condition_words, counted, counted_comparisons, number, out_of, sizes
+from isobatch.pipeline.records.wording import (
+    condition_words,
+    counted,
+    counted_comparisons,
+    number,
+    out_of,
+    sizes,
+    together,
+)
 
 
 @dataclass(frozen=True)
@@ -98,14 +106,12 @@ def _alone(tested: Sequence[Tested]) -> Iterator[tuple[Images, NDArray[Any]]]:
 
 def _on_fewer(tested: Sequence[Tested]) -> str:
     """Which conditions ran fewer images than the others, as a sentence; empty where all ran the same."""
-    every = images_run(tested)
-    fewer: dict[int, list[str]] = {}
-    for tested_set in tested:
-        if (count := len(tested_set.evidence.images)) < len(every):
-            fewer.setdefault(count, []).append(condition_words(tested_set.condition))
-    total = len(every)
+    total = len(images_run(tested))
+    ran = together((len(item.evidence.images), condition_words(item.condition)) for item in tested)
     return " ".join(
-        f"Only {out_of(count, total, 'image', 'were')} run with {'; '.join(names)}." for count, names in fewer.items()
+        f"Only {out_of(count, total, 'image', 'were')} run with {'; '.join(names)}."
+        for count, names in ran.items()
+        if count < total
     )
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from isobatch.pipeline.compare.statistics import rate_lower, rate_upper
 from isobatch.pipeline.records.study import Agreement, Policy, VariantResult
-from isobatch.pipeline.records.wording import Toward, listed, number, percent
+from isobatch.pipeline.records.wording import Toward, listed, number, percent, together
 
 Decision = Literal["met", "missed", "undecided"]
 _ROUNDING = 1e-9  # 9 of 125 are 7.2 %, and 7.2 / 100 is more
@@ -52,9 +52,7 @@ def agreement(same: Sequence[bool], clusters: Sequence[Hashable], reference: str
     """
     if not same or len(same) != len(clusters):
         raise ValueError(f"{len(same)} answers in {len(clusters)} clusters: give one of each, at least one")
-    answers: dict[Hashable, list[bool]] = {}
-    for cluster, agrees in zip(clusters, same, strict=True):
-        answers.setdefault(cluster, []).append(agrees)
+    answers = together(zip(clusters, same, strict=True))
     n = len(answers)
     events = sum(float(sum(answer) / len(answer)) for answer in answers.values())
     events = float(round(events)) if abs(events - round(events)) < 1e-9 else events

@@ -8,7 +8,7 @@ from isobatch.pipeline.decide.contenders import Standings
 from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS, price
 from isobatch.pipeline.decide.ranges import range_warnings
 from isobatch.pipeline.decide.reasons import eligible, in_passes, raced_instead
-from isobatch.pipeline.records.study import Policy, Race, VariantResult
+from isobatch.pipeline.records.study import Policy, VariantResult
 from isobatch.pipeline.records.wording import counted, limit_points, listed
 
 _NO_RACE = (
@@ -20,26 +20,23 @@ _OTHER_RACE = (
     "The race of this run does not price this policy: its calls were at another N. The times are those seen while "
     "evidence was gathered."
 )
-
-
 _UNRACED = (
     "No candidate under this policy was in the race of this run. The times are those seen while evidence was gathered."
 )
 
 
-def cautions(
-    chosen: VariantResult, all_standings: Standings, choice: Choice, policy: Policy, race: Race | None
-) -> list[str]:
+def cautions(chosen: VariantResult, standings: Standings, choice: Choice) -> list[str]:
     """What to bear in mind about the choice, a sentence each."""
-    warnings = no_limit(policy, all_standings.every)
+    policy, race = standings.policy, standings.race
+    warnings = no_limit(policy, standings.every)
     if choice.ratios is None and choice.decided_by == "passes":
-        warnings.append(_NO_RACE if race is None else _UNRACED if all_standings.race else _OTHER_RACE)
+        warnings.append(_NO_RACE if race is None else _UNRACED if standings.raced else _OTHER_RACE)
     if choice.ratios is None:
         warnings += _limits_by_passes(policy)
         if (paid := price(chosen.cost, policy)) and paid.timed_once:
             once = "was measured by a single call: what is not measurably slower cannot be told."
             warnings.append(f"The cost of {chosen.name} {once}")
-    warnings += range_warnings(chosen.range) or _not_verified(chosen, all_standings.every)
+    warnings += range_warnings(chosen.range) or _not_verified(chosen, standings.every)
     if race is not None and race.unsteady and choice.ratios is not None:
         warnings.append(
             f"Timings are unsteady: other programs took time from {race.disturbed} rounds of the race. "
@@ -48,7 +45,7 @@ def cautions(
     if choice.ratios is not None and choice.ratios.resampled is None and len(choice.raced) > 1:
         few = counted(choice.ratios.rounds, "round")
         warnings.append(f"The race had {few} only, too few to say who is faster: give it more with --race-seconds.")
-    return [*warnings, *_new_rivals(all_standings, choice, race, policy), *_of_one_moment(chosen, all_standings.every)]
+    return [*warnings, *_new_rivals(standings, choice), *_of_one_moment(chosen, standings.every)]
 
 
 def no_limit(policy: Policy, variants: Sequence[VariantResult]) -> list[str]:
@@ -77,14 +74,14 @@ def _not_verified(chosen: VariantResult, every: Sequence[VariantResult]) -> list
     ]
 
 
-def _new_rivals(standings: Standings, choice: Choice, race: Race | None, policy: Policy) -> list[str]:
+def _new_rivals(standings: Standings, choice: Choice) -> list[str]:
     """A warning where candidates that were none when the race was run were not clearly slower in the passes."""
-    if race is None or choice.ratios is None:
+    if standings.race is None or choice.ratios is None:
         return []
-    known = {*choice.raced, *(rejection.variant for rejection in race.left_out)}
+    known = {*choice.raced, *(rejection.variant for rejection in standings.race.left_out)}
     near = [
         contender.name
-        for contender in eligible(standings, policy)
+        for contender in eligible(standings)
         if contender.name not in known and not raced_instead(contender.name, known)
         if (times := in_passes(contender.name, choice.chosen, standings)) is not None and times < NEAR
     ]

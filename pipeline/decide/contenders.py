@@ -5,12 +5,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from isobatch.pipeline.compare.accuracy import unpacked
+from isobatch.pipeline.compare.statistics import call_time
 from isobatch.pipeline.decide.batch_size import falls_short, promising, roughly
 from isobatch.pipeline.decide.choice import Contender
 from isobatch.pipeline.decide.policy import obstacles
 from isobatch.pipeline.decide.ranges import as_shipped
 from isobatch.pipeline.decide.repaired_variants import native_name, with_repairs
-from isobatch.pipeline.decide.tails import call_time
 from isobatch.pipeline.records.study import VERDICTS, Contestant, Policy, Race, UpperLimit, VariantResult
 from isobatch.pipeline.records.wording import counted, number
 
@@ -19,17 +19,24 @@ from isobatch.pipeline.records.wording import counted, number
 class Standings:
     """Every variant and repaired self under a policy. ``failing``: what stands in its way, by name; empty for none.
 
-    ``race``: the contestants whose calls price what the policy's objective asks for, by name.
+    ``race``: the one of the run, whatever it prices; ``raced``: those of its contestants whose calls price what the
+    policy's objective asks for, by name.
     """
 
+    policy: Policy
+    race: Race | None
     every: Sequence[VariantResult]
     failing: Mapping[str, list[str]]
     contenders: Sequence[Contender]
-    race: Mapping[str, Contestant]
+    raced: Mapping[str, Contestant]
 
     def find(self, name: str) -> VariantResult:
         """The variant or repaired self of that name."""
         return next(variant for variant in self.every if variant.name == name)
+
+    def contender(self, name: str) -> Contender:
+        """The one of that name that meets every demand but cost."""
+        return next(contender for contender in self.contenders if contender.name == name)
 
 
 def standings(
@@ -46,7 +53,7 @@ def standings(
     contenders = [
         contender(variant, policy, raced.get(variant.name), error_of(variant, every, same)) for variant in left
     ]
-    return Standings(every, in_the_way, contenders, raced)
+    return Standings(policy, race, every, in_the_way, contenders, raced)
 
 
 def usable(race: Race | None, policy: Policy) -> dict[str, Contestant]:

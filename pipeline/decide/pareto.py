@@ -1,12 +1,14 @@
-"""The variants that no other beats, and the two figures besides cost by which variants are ranked."""
+"""The variants that no other beats."""
 
+import operator
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from isobatch.pipeline.compare.statistics import median_interval
-from isobatch.pipeline.decide.policy import Price, obstacles, price
+from isobatch.pipeline.decide.policy import obstacles, price
 from isobatch.pipeline.records.study import VERDICTS, Contestant, ParetoPoint, Policy, VariantResult
+
+Merits = tuple[float, float, int]
 
 
 def pareto_set(
@@ -20,30 +22,28 @@ def pareto_set(
     """
     anything = Policy(stability="none", objective=policy.objective)
     open_to = [
-        (variant, _raced(paid, race.get(variant.name), policy))
+        (variant, merits)
         for variant in variants
         if (variant.accuracy is not None or variant.agreement is not None)
         and not obstacles(variant, anything)
-        and (paid := price(variant.cost, anything))
+        and (merits := _merits(variant, anything, race.get(variant.name)))
     ]
     return [
         _point(variant, race.get(variant.name))
-        for variant, paid in open_to
-        if not any(_beats(other, other_paid, variant, paid) for other, other_paid in open_to)
+        for variant, mine in open_to
+        if not any(mine != other and all(map(operator.ge, other, mine)) for _, other in open_to)
     ]
 
 
-def _beats(variant: VariantResult, paid: Price, other: VariantResult, other_paid: Price) -> bool:
-    mine = top1_of(variant), -paid.cost, -_rank(variant)
-    yours = top1_of(other), -other_paid.cost, -_rank(other)
-    return mine != yours and mine[0] >= yours[0] and mine[1] >= yours[1] and mine[2] >= yours[2]
-
-
-def _raced(paid: Price, contestant: Contestant | None, policy: Policy) -> Price:
-    """The price by the race's calls, where there are some."""
-    if contestant is None or not contestant.call_s or policy.objective == "size":
-        return paid
-    return replace(paid, cost=statistics.median(contestant.call_s) / contestant.batch_size)
+def _merits(variant: VariantResult, policy: Policy, contestant: Contestant | None) -> Merits | None:
+    """Accuracy, cheapness, by the race's calls where there are some, and stability: more is better. None: no price."""
+    paid, verdict = price(variant.cost, policy), variant.verdict
+    if paid is None or verdict is None:
+        return None
+    cost, top1 = paid.cost, variant.accuracy.top1 if variant.accuracy else -1.0
+    if contestant is not None and contestant.call_s and policy.objective != "size":
+        cost = statistics.median(contestant.call_s) / contestant.batch_size
+    return top1, -cost, -VERDICTS.index(verdict)
 
 
 def _point(variant: VariantResult, contestant: Contestant | None) -> ParetoPoint:
@@ -61,17 +61,3 @@ def _point(variant: VariantResult, contestant: Contestant | None) -> ParetoPoint
         size_bytes=cost.size_bytes,
         accuracy=variant.accuracy.top1 if variant.accuracy else None,
     )
-
-
-def top1_of(variant: VariantResult) -> float:
-    """Its top-1, below every real one where it was not evaluated."""
-    return variant.accuracy.top1 if variant.accuracy else -1.0
-
-
-def size_of(variant: VariantResult) -> int:
-    """Bytes of its artifact, 0 where it has no cost."""
-    return variant.cost.size_bytes if variant.cost else 0
-
-
-def _rank(variant: VariantResult) -> int:
-    return VERDICTS.index(variant.verdict) if variant.verdict else len(VERDICTS)

@@ -5,13 +5,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isobatch.pipeline.compare.statistics import median_interval
+from isobatch.pipeline.compare.statistics import call_time, median_interval
 from isobatch.pipeline.decide.batch_size import promising, roughly
 from isobatch.pipeline.decide.contenders import Standings, failing
-from isobatch.pipeline.decide.pareto import size_of
 from isobatch.pipeline.decide.race import ratios, spread_of, table
-from isobatch.pipeline.decide.tails import call_time
-from isobatch.pipeline.records.study import Against, AtWork, Contestant, Interval, Policy, Race, VariantResult
+from isobatch.pipeline.records.study import Against, AtWork, Contestant, Interval, Policy, VariantResult
 
 REFERENCE_PRECISION = "fp32"
 
@@ -31,40 +29,40 @@ def at_work(raced: Contestant | None) -> AtWork | None:
     )
 
 
-def price_of_stability(all_standings: Standings, chosen: str, policy: Policy) -> Against | None:
+def price_of_stability(standings: Standings, chosen: str) -> Against | None:
     """The chosen one against the fastest that meets every demand except stability; None where that is itself.
 
     Where size is what is asked for, against the fastest that is as small.
     """
+    policy, raced = standings.policy, standings.raced
     anything = policy.model_copy(update={"stability": "none", "max_latency_p99_ms": None})
-    raced = all_standings.race
-    others = [other for other in all_standings.every if not failing(other, anything, raced.get(other.name))]
+    others = [other for other in standings.every if not failing(other, anything, raced.get(other.name))]
     if policy.objective == "size":
-        largest = size_of(all_standings.find(chosen)) * (1 + policy.cost_margin / 100)
-        others = [other for other in others if size_of(other) <= largest]
+        largest = _bytes(standings.find(chosen)) * (1 + policy.cost_margin / 100)
+        others = [other for other in others if _bytes(other) <= largest]
     if (mine := raced.get(chosen)) and _whole(mine):
         against = _raced(mine, [raced[other.name] for other in others if other.name in raced])
     else:
-        against = _by_passes(all_standings.find(chosen), others, policy)
+        against = _by_passes(standings.find(chosen), others, policy)
     return against if against and against.ratio.median < 1 else None
 
 
-def speed_up(all_standings: Standings, chosen: str, policy: Policy, race: Race | None) -> Against | None:
+def speed_up(standings: Standings, chosen: str) -> Against | None:
     """The chosen one against the fastest variant of the reference precision; None where it is of that itself.
 
     None too where other programs took time from the calls that compare the two, or these leave open which is faster:
     fp32 beside a busy neighbour may seem to take a hundred times its time.
     """
-    mine = all_standings.find(chosen)
+    mine, race, policy = standings.find(chosen), standings.race, standings.policy
     if mine.precision == REFERENCE_PRECISION:
         return None
     if race is not None and (race.reference_unsteady if race.against_reference else race.unsteady):
         return None
-    others = [v for v in all_standings.every if v.precision == REFERENCE_PRECISION and _usable(v)]
+    others = [v for v in standings.every if v.precision == REFERENCE_PRECISION and _usable(v)]
     alone = race.against_reference if race else []
     pair = {contestant.variant: contestant.model_copy(update={"waited_s": []}) for contestant in alone}
     at = promising(mine.cost, policy) if mine.cost else []  # under another policy than that of the race another N
-    raced = pair if chosen in pair and pair[chosen].batch_size in at else all_standings.race
+    raced = pair if chosen in pair and pair[chosen].batch_size in at else standings.raced
     rivals = [raced[other.name] for other in others if other.name in raced]
     against = _raced(raced[chosen], rivals) if chosen in raced and _whole(raced[chosen]) else None
     if against is not None and (against.ratio.low95 or 0) <= 1 <= (against.ratio.high95 or math.inf):
@@ -111,3 +109,7 @@ def _by_passes(chosen: VariantResult, others: Sequence[VariantResult], policy: P
     fastest = min(timed, key=lambda name: timed[name])
     ratio = Interval(median=timed[fastest] / mine[1], low95=None, high95=None, n=1)
     return Against(variant=fastest, ratio=ratio, raced=False)
+
+
+def _bytes(variant: VariantResult) -> int:
+    return variant.cost.size_bytes if variant.cost else 0

@@ -5,7 +5,7 @@ from typing import Any
 
 from isobatch.pipeline.decide.repaired_variants import native_and_rung
 from isobatch.pipeline.records.study import DecidedBy, Range, RangeFailure, VariantResult
-from isobatch.pipeline.records.wording import counted, listed, sizes
+from isobatch.pipeline.records.wording import counted, listed, sizes, together
 
 _KINDS = {"batch": "a batch of images", "copies": "copies of one image", "ties": "rounding ties"}
 _CLAIMS = {"same-bytes": "Same bytes", "same-top1": "Same top-1"}
@@ -116,7 +116,5 @@ def _end(tested: Range) -> str:
 
 
 def _failures(failures: Sequence[RangeFailure]) -> str:
-    by_kind: dict[str, list[int]] = {}
-    for failure in failures:
-        by_kind.setdefault(failure.kind, []).append(failure.batch_size)
+    by_kind = together((failure.kind, failure.batch_size) for failure in failures)
     return "; ".join(f"{_KINDS[kind]} at {sizes(failed)}" for kind, failed in by_kind.items())

@@ -10,7 +10,7 @@ from isobatch.pipeline.decide.choice import Choice, Contender, clearly_less_erro
 from isobatch.pipeline.decide.contenders import Standings, is_reference
 from isobatch.pipeline.decide.policy import megabytes, price, with_limits
 from isobatch.pipeline.decide.repaired_variants import decided_where, native_and_rung
-from isobatch.pipeline.records.study import AtWork, InputsVerdict, Policy, Race, VariantResult
+from isobatch.pipeline.records.study import AtWork, InputsVerdict, Policy, VariantResult
 from isobatch.pipeline.records.wording import (
     between,
     counted,
@@ -44,22 +44,21 @@ class Reason:
     text: str
 
 
-def because(
-    chosen: VariantResult, all_standings: Standings, choice: Choice, work: AtWork | None, policy: Policy
-) -> list[Reason]:
+def because(chosen: VariantResult, standings: Standings, choice: Choice, work: AtWork | None) -> list[Reason]:
     """Stability, accuracy and cost of the choice, one sentence each; then who may be as fast."""
-    said = [Reason("bytes", _stability(chosen)), *_agrees(chosen, all_standings), *_drop(chosen, policy)]
+    policy = standings.policy
+    said = [Reason("bytes", _stability(chosen)), *_agrees(chosen, standings), *_drop(chosen, policy)]
     cost = cost_text(chosen, work, policy)
-    if len(all_standings.contenders) == 1:
+    if len(standings.contenders) == 1:
         return [*said, Reason("cost", f"It is the only variant that meets the policy: {cost}.")]
-    of = f"Of {len(all_standings.contenders)} that meet the policy"
+    of = f"Of {len(standings.contenders)} that meet the policy"
     if choice.chosen == choice.leader:
         return [*said, Reason("cost", f"{of} it has {_BEST[policy.objective]}: {cost}."), *undecided(choice)]
     fastest = f"{choice.leader} is the fastest{' of the smallest' if policy.objective == 'size' else ''}"
     return [
         *said,
         Reason("cost", f"{of} {fastest}; {chosen.name} is not measurably slower: {cost}."),
-        Reason(_BY.get(choice.decided_by, "other"), f"It {advantage(choice.leader, choice, all_standings, policy)}."),
+        Reason(_BY.get(choice.decided_by, "other"), f"It {advantage(choice.leader, choice, standings)}."),
         *undecided(choice),
     ]
 
@@ -87,27 +86,27 @@ def cost_text(variant: VariantResult, work: AtWork | None, policy: Policy) -> st
     return f"{with_limits(work.throughput_img_s)} img/s at N = {work.batch_size}, in {rounds} of the race"
 
 
-def why_not(name: str, all_standings: Standings, choice: Choice, race: Race | None, policy: Policy) -> str:
+def why_not(name: str, standings: Standings, choice: Choice) -> str:
     """Why a candidate that meets every demand was not chosen."""
     standing = choice.standings.get(name)
     if standing is None:
-        return _unraced(name, all_standings, choice, race, policy)
+        return _unraced(name, standings, choice)
     ratio = ratio_text(choice, name)
     if standing == "slower":
         return f"meets the policy, but takes {ratio} times as long as {choice.leader}"
     if standing == "undecided":
         return f"meets the policy and may be as fast as {choice.leader}, which is not shown: {ratio} times its time"
-    better = advantage(name, choice, all_standings, policy)
+    better = advantage(name, choice, standings)
     if standing == "leader":
         return f"meets the policy and is the fastest, but {choice.chosen} is not measurably slower and {better}"
     slow = f"not measurably slower than {choice.leader}, at {ratio} times its time"
     return f"meets the policy and is {slow}, but {choice.chosen} {better}"
 
 
-def _unraced(name: str, standings: Standings, choice: Choice, race: Race | None, policy: Policy) -> str:
-    by = {contender.name: contender for contender in standings.contenders}
-    if by[name] not in eligible(standings, policy):
-        mine, best = (megabytes(by[each].size) for each in (name, choice.chosen))
+def _unraced(name: str, standings: Standings, choice: Choice) -> str:
+    race, policy = standings.race, standings.policy
+    if standings.contender(name) not in eligible(standings):
+        mine, best = (megabytes(standings.contender(each).size) for each in (name, choice.chosen))
         return f"meets the policy, but is larger: {mine} against {best} of {choice.chosen}"
     if race is not None and choice.ratios is not None:
         told = {rejection.variant: rejection.why for rejection in race.left_out}
@@ -123,16 +122,15 @@ def _unraced(name: str, standings: Standings, choice: Choice, race: Race | None,
     return f"meets the policy, but {texts[0]} against {texts[1]} of {choice.chosen}"
 
 
-def eligible(standings: Standings, policy: Policy) -> Sequence[Contender]:
+def eligible(standings: Standings) -> Sequence[Contender]:
     """Among whom cost decides: those that meet every demand; where size is what is asked for, the small ones."""
-    by_size = policy.objective == "size" and standings.contenders
-    return small(standings.contenders, policy.cost_margin / 100) if by_size else standings.contenders
+    by_size = standings.policy.objective == "size" and standings.contenders
+    return small(standings.contenders, standings.policy.cost_margin / 100) if by_size else standings.contenders
 
 
 def in_passes(name: str, chosen: str, standings: Standings) -> float | None:
     """A candidate's time over that of the choice, as the passes had both; None where one was not timed there."""
-    by = {contender.name: contender.roughly for contender in standings.contenders}
-    mine, best = by.get(name), by.get(chosen)
+    mine, best = (standings.contender(each).roughly for each in (name, chosen))
     return mine / best if mine and best else None
 
 
@@ -143,10 +141,9 @@ def raced_instead(name: str, known: Collection[str]) -> str:
     return min(others, default="") if rung else ""
 
 
-def advantage(other: str, choice: Choice, all_standings: Standings, policy: Policy) -> str:
+def advantage(other: str, choice: Choice, standings: Standings) -> str:
     """What the choice has over another that is as fast, as a clause without its subject."""
-    by = {contender.name: contender for contender in all_standings.contenders}
-    mine, yours = by[choice.chosen], by[other]
+    mine, yours = standings.contender(choice.chosen), standings.contender(other)
     decided = choice.decided_by == "accuracy" and other == choice.leader  # by the test that the choice made
     alpha = ALPHA / max(1, len(choice.raced) - 1)
     if (seen := shared(mine, yours)) and (decided or p_more_accurate(mine, yours) <= alpha):
@@ -158,10 +155,10 @@ def advantage(other: str, choice: Choice, all_standings: Standings, policy: Poli
         return (
             f"has less error against the reference ({number(mine.error or 0.0)} against {number(yours.error or 0.0)})"
         )
-    if mine.size * (1 + policy.cost_margin / 100) < yours.size:
+    if mine.size * (1 + standings.policy.cost_margin / 100) < yours.size:
         return f"is the smaller artifact ({megabytes(mine.size)} against {megabytes(yours.size)})"
     if mine.rank < yours.rank:
-        return f"is {all_standings.find(choice.chosen).verdict}, which the other is not"
+        return f"is {standings.find(choice.chosen).verdict}, which the other is not"
     if choice.chosen == choice.leader:
         return "is the leader of the race, and the other is not clearly better in accuracy, error or size"
     return f"goes before the leader by its {choice.decided_by}"

@@ -1,6 +1,6 @@
 """The recommendation: a pure function of the variants' records, the race and a policy."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from isobatch.pipeline.decide.batch_size import roughly
@@ -73,29 +73,29 @@ def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | No
     all_standings = standings(variants, policy, race)
     rejected = {name: "; ".join(why) for name, why in all_standings.failing.items() if why}
     if not all_standings.contenders:
-        unmet = [f"No variant meets the policy: {describe(policy)}.", *_what_would_help(variants, policy, race)]
+        unmet = [f"No variant meets the policy: {describe(policy)}.", *_what_would_help(variants, all_standings)]
         return Recommendation(
             policy=policy,
             chosen=None,
             because=unmet,
             rejected=_in_order(all_standings, rejected),
             ties=[],
-            pareto=pareto_set(all_standings.every, policy, all_standings.race),
+            pareto=pareto_set(all_standings.every, policy, all_standings.raced),
             warnings=no_limit(policy, variants),
             race=_shown(race, None),
         )
-    choice = _choice(all_standings, policy, race)
+    choice = _choice(all_standings)
     chosen = all_standings.find(choice.chosen)
-    work = at_work(all_standings.race.get(chosen.name))
+    work = at_work(all_standings.raced.get(chosen.name))
     best = roughly(chosen.cost, policy)
     n = work.batch_size if work else best[0] if best else None
     rejected |= {
-        contender.name: why_not(contender.name, all_standings, choice, race, policy)
+        contender.name: why_not(contender.name, all_standings, choice)
         + at_most(variants, contender.name, choice.standings.get(contender.name))
         for contender in all_standings.contenders
         if contender.name != chosen.name
     }
-    reasons = because(chosen, all_standings, choice, work, policy)
+    reasons = because(chosen, all_standings, choice, work)
     return Recommendation(
         policy=policy,
         chosen=chosen.name,
@@ -103,18 +103,18 @@ def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | No
         because=[reason.text for reason in reasons],
         because_rests_on=[reason.on for reason in reasons],
         rejected=_in_order(all_standings, rejected),
-        ties=_ties(all_standings, choice, policy),
-        pareto=pareto_set(all_standings.every, policy, all_standings.race),
-        warnings=cautions(chosen, all_standings, choice, policy, race),
-        would_change=_would_change(variants, policy, race, choice),
+        ties=_ties(all_standings, choice),
+        pareto=pareto_set(all_standings.every, policy, all_standings.raced),
+        warnings=cautions(chosen, all_standings, choice),
+        would_change=_would_change(variants, all_standings, choice),
         deploy=deployment(chosen.name, chosen.device),
         runner_up=choice.runner_up,
         sureness=None if choice.share is None else Sureness(share=choice.share, resamples=choice.resamples),
         decided_by=choice.decided_by,
         race=_shown(race, choice),
         at_work=work,
-        price_of_stability=price_of_stability(all_standings, chosen.name, policy),
-        speed_up=speed_up(all_standings, chosen.name, policy, race),
+        price_of_stability=price_of_stability(all_standings, chosen.name),
+        speed_up=speed_up(all_standings, chosen.name),
         range=chosen.range,
     )
 
@@ -130,10 +130,11 @@ def chosen_name(
 ) -> str | None:
     """The name of the choice, without reasons; None where nothing meets the policy."""
     all_standings = standings(variants, policy, race, without)
-    return _choice(all_standings, policy, race).chosen if all_standings.contenders else None
+    return _choice(all_standings).chosen if all_standings.contenders else None
 
 
-def _choice(all_standings: Standings, policy: Policy, race: Race | None) -> Choice:
+def _choice(all_standings: Standings) -> Choice:
+    policy, race = all_standings.policy, all_standings.race
     spread = spread_of(race is not None and race.unsteady)
     return choose(all_standings.contenders, policy.cost_margin / 100, by_size=policy.objective == "size", spread=spread)
 
@@ -142,7 +143,7 @@ def _in_order(all_standings: Standings, rejected: dict[str, str]) -> list[Reject
     return [Rejected(variant=v.name, why=rejected[v.name]) for v in all_standings.every if v.name in rejected]
 
 
-def _ties(all_standings: Standings, choice: Choice, policy: Policy) -> list[str]:
+def _ties(all_standings: Standings, choice: Choice) -> list[str]:
     """Everyone shown to be as fast as the choice."""
     tied = [name for name, s in choice.standings.items() if s in ("leader", "as-fast") and name != choice.chosen]
     if choice.standings.get(choice.chosen) not in ("leader", "as-fast"):
@@ -150,7 +151,7 @@ def _ties(all_standings: Standings, choice: Choice, policy: Policy) -> list[str]
     return [
         f"Neither {choice.chosen}, at {ratio_text(choice, choice.chosen)} times the least time, nor {name}, at "
         f"{ratio_text(choice, name)}, is measurably slower; {choice.chosen} "
-        f"{advantage(name, choice, all_standings, policy)}."
+        f"{advantage(name, choice, all_standings)}."
         for name in tied
     ]
 
@@ -158,11 +159,14 @@ def _ties(all_standings: Standings, choice: Choice, policy: Policy) -> list[str]
 def _shown(race: Race | None, choice: Choice | None) -> RaceShown | None:
     if race is None:
         return None
-    shown = RaceShown(seconds=race.seconds, rounds=race.rounds, disturbed=race.disturbed, unsteady=race.unsteady)
-    if choice is None or choice.ratios is None:
-        return shown
-    ratios = {name: choice.times(name) for name in choice.raced}
-    return shown.model_copy(update={"standings": choice.standings, "ratios": ratios})
+    return RaceShown(
+        seconds=race.seconds,
+        rounds=race.rounds,
+        disturbed=race.disturbed,
+        unsteady=race.unsteady,
+        ratios={name: choice.times(name) for name in choice.raced} if choice else {},
+        standings=choice.standings if choice else {},
+    )
 
 
 _RELAXED: dict[str, dict[str, Any]] = {
@@ -182,35 +186,32 @@ _OTHERWISE: dict[str, dict[str, Any]] = {
 }
 
 
-def _what_would_help(variants: Sequence[VariantResult], policy: Policy, race: Race | None) -> list[str]:
+def _under(
+    variants: Sequence[VariantResult], now: Standings, changes: Mapping[str, dict[str, Any]]
+) -> Iterator[tuple[str, Standings]]:
+    """How all stand under each change that makes another policy."""
+    for change, update in changes.items():
+        if (other := now.policy.model_copy(update=update)) != now.policy:
+            yield change, standings(variants, other, now.race)
+
+
+def _what_would_help(variants: Sequence[VariantResult], now: Standings) -> list[str]:
     """Each single demand that, given up, would leave a candidate; else that no single one would."""
-    hints = []
-    for change, update in _RELAXED.items():
-        relaxed = policy.model_copy(update=update)
-        names = (
-            [contender.name for contender in standings(variants, relaxed, race).contenders] if relaxed != policy else []
-        )
-        if names:
-            hints.append(f"{change}, {listed(names)} would meet it.")
-    if hints:
+    left = {change: [c.name for c in other.contenders] for change, other in _under(variants, now, _RELAXED)}
+    if hints := [f"{change}, {listed(names)} would meet it." for change, names in left.items() if names]:
         return hints
-    failing = standings(variants, policy, race).failing
     candidates = [variant for variant in variants if variant.status == "measured" and variant.role == "candidate"]
-    why = {tuple(failing.get(variant.name, ())) for variant in candidates}
+    why = {tuple(now.failing.get(variant.name, ())) for variant in candidates}
     amiss = "; ".join(why.pop()) if len(why) == 1 else ""
     last = f"Of every variant: {amiss}" if amiss else "The reason of each variant says what is amiss."
     return [f"No single demand given up would leave a candidate. {last}"]
 
 
-def _would_change(variants: Sequence[VariantResult], policy: Policy, race: Race | None, choice: Choice) -> list[str]:
+def _would_change(variants: Sequence[VariantResult], now: Standings, choice: Choice) -> list[str]:
     """Each single demand or wish that, stated otherwise, would lead to another choice; and to which."""
     texts = []
-    for change, update in _OTHERWISE.items():
-        other = policy.model_copy(update=update)
-        if other == policy:
-            continue
-        left = standings(variants, other, race)
-        otherwise = _choice(left, other, race) if left.contenders else None
+    for change, left in _under(variants, now, _OTHERWISE):
+        otherwise = _choice(left) if left.contenders else None
         if otherwise is None:
             texts.append(f"{change}, nothing would be left.")
         elif otherwise.chosen != choice.chosen:

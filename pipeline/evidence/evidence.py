@@ -1,7 +1,7 @@
 """What a worker brings back: the output rows of every pass, kept as differences from the singles."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.pipeline.records.study import NEIGHBOURS
+from isobatch.pipeline.records.wording import together
 
 PassKind = Literal["singles", "batched", "position", "neighbours", "copies", "repeat"]
 
@@ -78,17 +79,15 @@ def differing_rows(reference: NDArray[Any], candidate: NDArray[Any]) -> NDArray[
 class Evidence:
     """The outputs of one job: a variant on one input set, or a part of it, under one condition, in one round.
 
-    ``singles`` is [n, classes] in the network's own type; ``rows`` maps a pass's id to (indices into ``Pass.images``
-    of the rows whose bytes differ from the singles, or whose image was not run alone; those rows). ``call_s``: seconds
-    of each call of a pass, of the
-    wall clock or of the device's; ``warm_up_s``: of each call that went ahead unrecorded. ``device_memory``: bytes by
-    the device's own counters (``Clocked``).
+    ``rows`` maps a pass's id to (indices into ``Pass.images``; those rows [indices, classes], in the network's own
+    type): of the singles all, of another pass those whose bytes differ from the singles, or whose image was not run
+    alone. ``call_s``: seconds of each call of a pass, of the wall clock or of the device's; ``warm_up_s``: of each call
+    that went ahead unrecorded. ``device_memory``: bytes by the device's own counters (``Clocked``).
     """
 
     variant: str
     inputs: str
     round: int
-    singles: NDArray[Any]
     passes: tuple[Pass, ...]
     rows: Mapping[str, tuple[NDArray[np.int64], NDArray[Any]]]
     call_s: Mapping[str, tuple[float, ...]]
@@ -102,6 +101,12 @@ class Evidence:
     warm_up_s: tuple[float, ...] = ()
     outcome: Outcome = CLASSES  # what is read from a row
     clip_seen: Mapping[str, int] | None = None  # by layer how many values ``clip_shares`` rests on
+
+    @property
+    def singles(self) -> NDArray[Any]:
+        """The rows [n, classes] of the images that were run alone."""
+        (alone,) = self.find("singles")
+        return self.rows[alone.id][1]
 
     @property
     def span(self) -> tuple[int, int]:
@@ -124,9 +129,8 @@ class Evidence:
         singles, first = self.singles, self.span[0]
         # an image that was not run alone has its row among those that are kept, and any other in its place until then
         whole: NDArray[Any] = singles[np.clip(np.asarray(chosen.images) - first, 0, len(singles) - 1)]
-        if chosen.kind != "singles":
-            index, values = self.rows[chosen.id]
-            whole[index] = values
+        index, values = self.rows[chosen.id]
+        whole[index] = values
         return whole
 
     def find(self, kind: PassKind, batch_size: int | None = None) -> tuple[Pass, ...]:
@@ -135,9 +139,7 @@ class Evidence:
 
     def alike(self, kind: PassKind) -> list[tuple[Pass, ...]]:
         """The passes of that kind, those of one N, rotation and neighbour together, by ascending N."""
-        groups: dict[tuple[int, int, str], list[Pass]] = {}
-        for chosen in self.find(kind):
-            groups.setdefault((chosen.batch_size, chosen.rotation, chosen.neighbour), []).append(chosen)
+        groups = together(((p.batch_size, p.rotation, p.neighbour), p) for p in self.find(kind))
         return [tuple(group) for _, group in sorted(groups.items(), key=lambda item: item[0][0])]
 
 
@@ -157,21 +159,3 @@ class LazyRows(Mapping[str, tuple[NDArray[np.int64], NDArray[Any]]]):
 
     def __len__(self) -> int:
         return len(self._passes)
-
-
-class LazyEvidence(Evidence):
-    """Evidence whose singles are read anew too: that of a whole study is held at once, its rows never are."""
-
-    def __init__(self, read: Callable[[], NDArray[Any]], **known: Any) -> None:
-        of_evidence = {field.name: field.default is MISSING for field in fields(Evidence) if field.name != "singles"}
-        needed = {name for name, required in of_evidence.items() if required}
-        if wrong := (known.keys() - of_evidence.keys()) | (needed - known.keys()):
-            raise TypeError(f"its facts are not those of evidence: {', '.join(sorted(wrong))}")
-        for name, value in {"_read": read, **known}.items():
-            object.__setattr__(self, name, value)  # the record is frozen
-
-    @property
-    def singles(self) -> NDArray[Any]:
-        """The singles rows [n, classes], read anew."""
-        rows: NDArray[Any] = self._read()  # type: ignore[attr-defined]
-        return rows

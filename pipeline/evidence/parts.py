@@ -7,13 +7,13 @@ so which images share a batch does not depend on them; where sizes have no commo
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.pipeline.evidence.evidence import Evidence, LazyEvidence, LazyRows, Pass
+from isobatch.pipeline.evidence.evidence import Evidence, LazyRows, Pass
 
 FIRST_IMAGES = 64
 """At least so many images are in the first part: the one that is timed, and so runs alone."""
@@ -44,13 +44,33 @@ def passes_within(passes: Sequence[Pass], start: int, stop: int) -> tuple[Pass, 
 
 def joined(parts: Sequence[Evidence]) -> Evidence:
     """The evidence of adjacent parts, in order, as that of the images of all. Rows are read when they are asked for."""
-    return parts[0] if len(parts) == 1 else _whole(parts)
+    if len(parts) == 1:
+        return parts[0]
+    pieces = _pieces(parts)
+    by_name = {whole.id: piece for whole, piece in pieces.items()}
+
+    def rows_of(name: str) -> Rows:
+        index, values, before = [], [], 0
+        for evidence, planned in by_name[name]:
+            rows = evidence.rows[planned.id]
+            index.append(rows[0] + before)
+            values.append(rows[1])
+            before += len(planned.images)
+        return np.concatenate(index), np.concatenate(values)
+
+    return replace(
+        parts[0],
+        passes=tuple(pieces),
+        rows=LazyRows(by_name, rows_of),
+        call_s={p.id: tuple(s for e, planned in piece for s in e.call_s[planned.id]) for p, piece in pieces.items()},
+        warm_up_s=tuple(s for part in parts for s in part.warm_up_s),
+        clip_shares=_clip_shares(parts),
+        clip_seen=_clip_seen(parts),
+        peak_memory_bytes=max(part.peak_memory_bytes for part in parts),
+    )
 
 
-Pieces = dict[Pass, list[tuple[Evidence, Pass]]]
-
-
-def _pieces(parts: Sequence[Evidence]) -> Pieces:
+def _pieces(parts: Sequence[Evidence]) -> dict[Pass, list[tuple[Evidence, Pass]]]:
     """By pass through the whole: the passes through the parts that make it up."""
     pieces: list[list[tuple[Evidence, Pass]]] = []
     for evidence in parts:
@@ -65,31 +85,6 @@ def _pieces(parts: Sequence[Evidence]) -> Pieces:
 
 def _goes_on(before: Pass, after: Pass) -> bool:
     return replace(before, start=before.stop, stop=after.stop) == after
-
-
-def _whole(parts: Sequence[Evidence]) -> Evidence:
-    pieces = _pieces(parts)
-    by_name = {whole.id: piece for whole, piece in pieces.items() if whole.kind != "singles"}
-
-    def rows_of(name: str) -> Rows:
-        index, values, before = [], [], 0
-        for evidence, planned in by_name[name]:
-            rows = evidence.rows[planned.id]
-            index.append(rows[0] + before)
-            values.append(rows[1])
-            before += len(planned.images)
-        return np.concatenate(index), np.concatenate(values)
-
-    known = {field.name: getattr(parts[0], field.name) for field in fields(Evidence) if field.name != "singles"} | {
-        "passes": tuple(pieces),
-        "rows": LazyRows(by_name, rows_of),
-        "call_s": {p.id: tuple(s for e, planned in piece for s in e.call_s[planned.id]) for p, piece in pieces.items()},
-        "warm_up_s": tuple(s for part in parts for s in part.warm_up_s),
-        "clip_shares": _clip_shares(parts),
-        "clip_seen": _clip_seen(parts),
-        "peak_memory_bytes": max(part.peak_memory_bytes for part in parts),
-    }
-    return LazyEvidence(lambda: np.concatenate([part.singles for part in parts]), **known)
 
 
 def _clip_shares(parts: Sequence[Evidence]) -> dict[str, float] | None:

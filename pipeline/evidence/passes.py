@@ -16,12 +16,8 @@ _FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
 class Ran(NamedTuple):
-    """What passes gave: the singles' rows, by pass id the rows that differ from them and the seconds of each call.
+    """What passes gave, as ``Evidence`` has it."""
 
-    ``warm_up_s``: the seconds of each call that went ahead.
-    """
-
-    singles: NDArray[Any]
     rows: dict[str, tuple[NDArray[np.int64], NDArray[Any]]]
     call_s: dict[str, tuple[float, ...]]
     warm_up_s: tuple[float, ...]
@@ -37,20 +33,17 @@ def run_passes(
     shape, which would count as a quarter of the few calls of a large N.
     """
     singles: NDArray[Any] | None = None
-    rows, call_s, first = {}, {}, 0
-    warm: dict[int, float] = {}
+    rows, call_s, warm = {}, {}, dict[int, float]()
     for chosen in passes:
         if timed and chosen.batch_size not in warm:
             ahead = images.read(chosen.start, chosen.start + chosen.batch_size)
             warm[chosen.batch_size] = call(runner, ahead)[1]
-        outputs, seconds = run_pass(runner, images, chosen, done)
-        call_s[chosen.id] = seconds
+        outputs, call_s[chosen.id] = run_pass(runner, images, chosen, done)
         if singles is None:
-            singles, first = outputs, chosen.start
-            continue
-        rows[chosen.id] = kept_rows(singles, first, chosen, outputs)
-    assert singles is not None
-    return Ran(singles, rows, call_s, tuple(warm.values()))
+            singles, rows[chosen.id] = outputs, (np.arange(len(outputs)), outputs)
+        else:
+            rows[chosen.id] = kept_rows(singles, passes[0].start, chosen, outputs)
+    return Ran(rows, call_s, tuple(warm.values()))
 
 
 def run_pass(

@@ -47,6 +47,14 @@ def absolute_difference(reference: NDArray[Any], candidate: NDArray[Any]) -> NDA
     return apart
 
 
+def ratio(part: float, whole: float) -> float:
+    """A part of what may be 0, infinite or NaN, by the rules of floats; nothing is no part of it, whatever it is."""
+    if part == 0.0:
+        return 0.0
+    with np.errstate(all="ignore"):
+        return float(np.float64(part) / np.float64(whole))
+
+
 def row_distance(reference: NDArray[Any], candidate: NDArray[Any]) -> NDArray[np.float64]:
     """The largest |candidate - reference| of each row, float64 [n]."""
     distance = np.zeros(len(reference))

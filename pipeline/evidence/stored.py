@@ -15,7 +15,7 @@ from safetensors.numpy import save
 
 from isobatch.models.spec.outcome import Outcome
 from isobatch.models.spec.plain import to_plain
-from isobatch.pipeline.evidence.evidence import Evidence, LazyEvidence, LazyRows, Pass, bits
+from isobatch.pipeline.evidence.evidence import Evidence, LazyRows, Pass, bits
 from isobatch.pipeline.records.errors import StoreError as StoreError  # with the functions that raise it
 from isobatch.pipeline.storage.files import write_bytes
 
@@ -24,11 +24,14 @@ _LATER = ("clip_seen", "device_memory", "outcome")  # left out as in files of ea
 
 def write_evidence(path: Path, evidence: Evidence) -> None:
     """Store one job's evidence as safetensors: arrays as unsigned bits (numpy has no bfloat16), the rest as JSON."""
-    arrays: dict[str, NDArray[Any]] = {"singles": bits(evidence.singles)}
+    (alone,) = evidence.find("singles")
+    arrays: dict[str, NDArray[Any]] = {}
     for name, (index, values) in evidence.rows.items():
-        arrays[f"{name}/index"] = index
-        arrays[f"{name}/values"] = bits(values)
-    kept = [field for field in fields(Evidence) if field.name not in ("singles", "rows")]
+        if name == alone.id:
+            arrays["singles"] = bits(values)
+        else:
+            arrays |= {f"{name}/index": index, f"{name}/values": bits(values)}
+    kept = [field for field in fields(Evidence) if field.name != "rows"]
     stored = [f.name for f in kept if f.name not in _LATER or getattr(evidence, f.name) != f.default]
     facts = {name: to_plain(getattr(evidence, name)) for name in stored} | {
         "dtype": evidence.singles.dtype.name,
@@ -63,20 +66,24 @@ def read_evidence(path: Path) -> Evidence:
             stored, names = file.metadata() or {}, sorted(file.keys())
             if stored["sha256"] != _digest(stored["evidence"], ((name, file.get_tensor(name)) for name in names)):
                 raise ValueError("its bytes are not those that were written")
-        facts = {"machine": "", "whole": "", "warm_up_s": ()} | json.loads(stored["evidence"])  # absent in older files
+        facts = json.loads(stored["evidence"])
         kind = np.dtype(getattr(ml_dtypes, facts["dtype"], facts["dtype"]))
+        passes = tuple(Pass(*chosen) for chosen in facts.pop("passes"))
+        (alone,) = (p.id for p in passes if p.kind == "singles")
         if "singles" not in names:
             raise ValueError("it holds no singles")
 
         def rows_of(name: str) -> tuple[NDArray[np.int64], NDArray[Any]]:
+            if name == alone:
+                singles = _tensor(path, "singles").view(kind)
+                return np.arange(len(singles)), singles
             return _tensor(path, f"{name}/index"), _tensor(path, f"{name}/values").view(kind)
 
-        return LazyEvidence(
-            lambda: _tensor(path, "singles").view(kind),
-            rows=LazyRows([name.removesuffix("/index") for name in names if name.endswith("/index")], rows_of),
-            passes=tuple(Pass(*chosen) for chosen in facts.pop("passes")),
+        return Evidence(
+            rows=LazyRows([p.id for p in passes], rows_of),
+            passes=passes,
             call_s={name: tuple(seconds) for name, seconds in facts.pop("call_s").items()},
-            warm_up_s=tuple(facts.pop("warm_up_s")),
+            warm_up_s=tuple(facts.pop("warm_up_s", ())),
             outcome=Outcome.of(facts.pop("outcome", None) or {}),
             **{name: value for name, value in facts.items() if name != "dtype"},
         )

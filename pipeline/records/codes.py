@@ -4,6 +4,7 @@ Codes are stable: a script may rely on them. A test reads the sources and fails 
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from isobatch import PROGRAM
@@ -21,13 +22,7 @@ class CodeMeaning:
     todo: str
 
 
-def _error(means: str, why: str, todo: str) -> CodeMeaning:
-    return CodeMeaning("error", means, why, todo)
-
-
-def _warning(means: str, why: str, todo: str) -> CodeMeaning:
-    return CodeMeaning("warning", means, why, todo)
-
+_error, _warning = partial(CodeMeaning, "error"), partial(CodeMeaning, "warning")
 
 CODES: dict[str, CodeMeaning] = {
     "usage": _error(

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from isobatch.models.spec.words import CudaOptions
 
@@ -17,24 +17,10 @@ Verdict = Literal["batch-invariant", "top1-stable", "batch-variant", "not-repeat
 VERDICTS: tuple[Verdict, ...] = ("batch-invariant", "top1-stable", "batch-variant", "not-repeatable", "invalid")
 """From best to worst: a variant's own verdict is the worst over its input sets."""
 
-_NON_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
-
-
-def _read_real(value: object) -> object:
-    return _NON_FINITE.get(value, value) if isinstance(value, str) else value
-
-
-def _write_real(value: float) -> float | str:
-    if math.isnan(value):
-        return "nan"
-    return value if math.isfinite(value) else ("inf" if value > 0 else "-inf")
-
-
 Real = Annotated[
     float,
-    BeforeValidator(_read_real),
-    PlainSerializer(_write_real, when_used="json"),
-    WithJsonSchema({"anyOf": [{"type": "number"}, {"enum": list(_NON_FINITE)}]}),
+    PlainSerializer(lambda value: value if math.isfinite(value) else str(float(value)), when_used="json"),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"enum": ["nan", "inf", "-inf"]}]}),
 ]
 """A float64 whose non-finite values are written as the strings "nan", "inf" and "-inf", never as null."""
 

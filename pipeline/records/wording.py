@@ -133,10 +133,13 @@ def two_decimals(value: float, toward: Toward = "nearest") -> str:
 
 
 def points(share: float, toward: Toward = "nearest") -> str:
-    """A difference of two shares, in percentage points: 0.0119 is ``1.19 points``, 0.134 is ``13.4 points``."""
+    """A difference of two shares, in percentage points: 0.0119 is ``1.19 points``, 0.134 is ``13.4 points``.
+
+    A bound has two decimals at any size, as limits have: one that is met is printed within them.
+    """
     if word := non_finite(share):
         return word
-    digits = 2 if abs(share) < 0.09995 else 1
+    digits = 2 if abs(share) < 0.09995 or toward != "nearest" else 1
     text = f"{rounded(100 * share, digits, toward):.{digits}f}".rstrip("0").rstrip(".")
     text = "0" if text == "-0" else text
     return f"{text} point{'' if text == '1' else 's'}"

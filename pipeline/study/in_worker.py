@@ -83,7 +83,6 @@ def _measured(asked: JobsAsked, job: JobAsked, runner: Runner, emit: Emit) -> Ev
         variant=asked.variant,
         inputs=job.inputs,
         round=asked.round,
-        singles=ran.singles,
         passes=passes,
         rows=ran.rows,
         call_s=ran.call_s,

@@ -13,8 +13,7 @@ from isobatch.models.spec.artifact_cache import key_of
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.outcome import CLASSES
 from isobatch.models.spec.words import Artifact, VariantSpec
-from isobatch.pipeline.compare.accuracy import accuracy_drop
-from isobatch.pipeline.decide.looks import look_sizes, stratified_order
+from isobatch.pipeline.compare.accuracy import accuracy_drop, look_sizes, stratified_order
 from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS
 from isobatch.pipeline.machine.environment import machine_key, toolchain
 from isobatch.pipeline.machine.isa_caps import NATIVE

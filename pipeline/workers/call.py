@@ -56,9 +56,9 @@ class Call:
         text = f"its worker was silent for {self.timeout_s:g} s and was ended"
         self._error = WorkerError(text, "timeout", "give it more: --timeout S")
 
-    def lose(self, said: str, killed: str | None) -> None:
-        """Its launcher is gone; ``said``: its last words, ``killed``: the signal by which somebody ended it."""
-        self._error = lost(said, killed)
+    def lose(self, error: WorkerError | EngineError) -> None:
+        """Its launcher is gone, and with it the worker."""
+        self._error = error
 
     def result(self) -> Any:
         """The JSON-ready result of a call that has ended.
@@ -88,13 +88,6 @@ class Call:
             reason = error["reason"] or " ".join(error["text"].split()) or error["type"]
             raise WorkerError(reason, error["type"], error["remedy"], error["trace"], error["code"])
         return answer["result"]
-
-
-def lost(said: str, killed: str | None) -> WorkerError | EngineError:
-    """What the end of a launcher means: by a signal from outside, nothing for the variant that it served."""
-    if killed:
-        return EngineError(f"the process that starts workers was ended by {killed}")
-    return WorkerError(f"the launcher ended: {said}", "launcher")
 
 
 _MEANING = {"SIGKILL": " (often the kernel's answer to too little memory)", "SIGSEGV": " (a fault in native code)"}

@@ -19,7 +19,8 @@ from typing import Any, Self
 
 import isobatch
 from isobatch.models.shared.scratch import Scratch
-from isobatch.pipeline.workers.call import Call, OnEvent, lost, tail
+from isobatch.pipeline.records.errors import EngineError
+from isobatch.pipeline.workers.call import Call, OnEvent, tail
 from isobatch.pipeline.workers.call import WorkerError as WorkerError  # with the functions that raise it
 
 PRELOAD = "isobatch.models.machine.preload"
@@ -79,21 +80,15 @@ class Launcher:
             self.process.stdin.write(json.dumps(request).encode() + b"\n")
             self.process.stdin.flush()
         except BrokenPipeError:
-            raise lost(self.said, self.killed) from None
+            raise self.lost() from None
         return call
 
-    @property
-    def said(self) -> str:
-        """The last line it printed."""
-        return tail(self.folder / "launcher.log")
-
-    @property
-    def killed(self) -> str | None:
-        """The signal by which somebody ended it; None where it ended by itself, or by a fault of its own."""
+    def lost(self) -> WorkerError | EngineError:
+        """What its end means: by a signal from outside, nothing for the variants that it served."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             if (number := -self.process.wait(5)) in _FROM_OUTSIDE:
-                return signal.Signals(number).name
-        return None
+                return EngineError(f"the process that starts workers was ended by {signal.Signals(number).name}")
+        return WorkerError(f"the launcher ended: {tail(self.folder / 'launcher.log')}", "launcher")
 
     def close(self) -> None:
         """End the launcher and its workers."""
@@ -203,7 +198,7 @@ class Workers:
             launcher.ended = True
             for (home, _), call in self._open.items():
                 if home is launcher:
-                    call.lose(launcher.said, launcher.killed)
+                    call.lose(launcher.lost())
             return
         if (launcher, event["id"]) in self._open:  # else the end of a worker that was given up
             self._open[launcher, event["id"]].tell(event)

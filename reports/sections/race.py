@@ -2,9 +2,9 @@
 
 from typing import TypeGuard
 
+from isobatch.pipeline.compare.statistics import call_time
 from isobatch.pipeline.decide import recommend
 from isobatch.pipeline.decide.race import LOOKS
-from isobatch.pipeline.decide.tails import call_time
 from isobatch.pipeline.records.study import Against, Contestant, RaceShown, Recommendation, Study, UpperLimit
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Row, line, table_of

@@ -61,18 +61,18 @@ def test_what_is_timed_is_what_is_compared(resnet18_artifact: Built, variant: st
     passes = plan_passes(8, SIZES, probes=False, timed=True)
     with opened(resnet18_artifact, variant) as runner:
         spy = Recorded(runner)
-        singles, rows, call_s, _ = run_passes(spy, images, passes, lambda count: None, timed=True)  # type: ignore[arg-type]
+        rows, call_s, _ = run_passes(spy, images, passes, lambda count: None, timed=True)  # type: ignore[arg-type]
     by_input: dict[str, set[bytes]] = {}
     for key, out in spy.calls:
         by_input.setdefault(key, set()).add(out.tobytes())
     assert all(len(outputs) == 1 for outputs in by_input.values()), "equal bytes in, other bytes out"
     assert len(spy.calls) == sum(map(len, call_s.values())) + len({p.batch_size for p in passes})
     assert all(seconds > 0 for spent in call_s.values() for seconds in spent)
+    singles = rows[passes[0].id][1]
     for chosen in passes:
         kept = singles[list(chosen.images)].copy()
-        if chosen.id in rows:
-            index, values = rows[chosen.id]
-            kept[index] = values
+        index, values = rows[chosen.id]
+        kept[index] = values
         for start in range(chosen.start, chosen.stop, chosen.batch_size):
             batch = images.read(start, start + chosen.batch_size)
             (seen,) = by_input[hashlib.sha256(batch.tobytes()).hexdigest()]

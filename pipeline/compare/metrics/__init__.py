@@ -1,8 +1,8 @@
 """The metrics: one file each, found by looking into this package. None is known here by name.
 
-A metric module holds one ``METRIC = Metric(...)`` of two pure functions over arrays [n, classes] (n, classes >= 1) of
-one shape, in the network's own type: ``measure(reference, candidate)`` gives its values, computed in float64;
-``ideal(rows)`` gives what ``measure(rows, rows)`` would, without measuring. Its keys become keys of ``Comparison``.
+A metric module holds one ``METRIC = Metric(measure)`` of a pure function over two arrays [n, classes] (n, classes >= 1)
+of one shape, in the network's own type: ``measure(reference, candidate)`` gives its values, computed in float64. Its
+keys become keys of ``Comparison``.
 """
 
 from collections.abc import Callable
@@ -23,11 +23,17 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True)
 class Metric:
-    """A family of measures."""
+    """A family of measures. ``ideal``: what ``measure(rows, rows)`` gives, where the number of rows matters; else one
+    row tells it. ``of_outcome``: it is told the outcome, and the gallery of an embedding (None: the reference).
+    """
 
-    ideal: Callable[..., Values]
     measure: Callable[..., Values]
+    ideal: Callable[..., Values] | None = None
     of_outcome: bool = False
+
+    def of_equal(self, rows: NDArray[Any], *told: Any) -> Values:
+        """What ``measure(rows, rows, *told)`` gives, without measuring them all."""
+        return self.measure(rows[:1], rows[:1]) if self.ideal is None else self.ideal(rows, *told)
 
 
 @cache
@@ -41,8 +47,6 @@ def measure_all(
 ) -> Values:
     """The values of every metric, by key; the ideal ones, without measuring, where all bytes are equal.
 
-    A metric that is ``of_outcome`` is told the outcome and the gallery of an embedding (None: ``reference``).
-
     Raises ValueError where the shapes differ or hold no element: such arrays have no measure.
     """
     if reference.shape != candidate.shape or reference.ndim != 2 or reference.size == 0:
@@ -53,10 +57,6 @@ def measure_all(
     equal = all(bool(same_bits(reference[part], candidate[part]).all()) for part in blocks(reference))
     values: Values = {}
     for metric in all_metrics():
-        if equal:
-            values |= metric.ideal(reference, outcome, gallery) if metric.of_outcome else metric.ideal(reference)
-        elif metric.of_outcome:
-            values |= metric.measure(reference, candidate, outcome, gallery)
-        else:
-            values |= metric.measure(reference, candidate)
+        told = (outcome, gallery) if metric.of_outcome else ()
+        values |= metric.of_equal(reference, *told) if equal else metric.measure(reference, candidate, *told)
     return values

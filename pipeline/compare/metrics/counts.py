@@ -28,4 +28,4 @@ def measure(reference: NDArray[Any], candidate: NDArray[Any]) -> Values:
     }
 
 
-METRIC = Metric(ideal=ideal, measure=measure)
+METRIC = Metric(measure, ideal)

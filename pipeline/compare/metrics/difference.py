@@ -6,14 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.pipeline.compare.metrics import Metric, Values
-from isobatch.pipeline.evidence.rows import absolute_difference, blocks
+from isobatch.pipeline.evidence.rows import absolute_difference, blocks, ratio
 
 POINTS = (50, 85, 90, 95, 99, 100)
-
-
-def ideal(rows: NDArray[Any]) -> Values:
-    """No difference anywhere."""
-    return {"max_abs": 0.0, "max_abs_relative": 0.0, "percentiles": {f"p{point}": 0.0 for point in POINTS}}
 
 
 def measure(reference: NDArray[Any], candidate: NDArray[Any]) -> Values:
@@ -28,7 +23,7 @@ def measure(reference: NDArray[Any], candidate: NDArray[Any]) -> Values:
         largest = np.maximum(largest, np.abs(reference[part].astype(np.float64)).max())
     points = percentiles(differences.reshape(-1))
     max_abs = points[f"p{POINTS[-1]}"]
-    return {"max_abs": max_abs, "max_abs_relative": _ratio(max_abs, float(largest)), "percentiles": points}
+    return {"max_abs": max_abs, "max_abs_relative": ratio(max_abs, float(largest)), "percentiles": points}
 
 
 def percentiles(values: NDArray[np.float64]) -> dict[str, float]:
@@ -49,11 +44,4 @@ def percentiles(values: NDArray[np.float64]) -> dict[str, float]:
     return named
 
 
-def _ratio(part: float, whole: float) -> float:
-    if part == 0.0:
-        return 0.0
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        return float(np.float64(part) / np.float64(whole))
-
-
-METRIC = Metric(ideal=ideal, measure=measure)
+METRIC = Metric(measure)

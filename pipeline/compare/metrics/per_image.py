@@ -9,11 +9,6 @@ from isobatch.pipeline.compare.metrics import Metric, Values
 from isobatch.pipeline.evidence.rows import absolute_difference, blocks
 
 
-def ideal(rows: NDArray[Any]) -> Values:
-    """No error."""
-    return {"relative_error_median": 0.0}
-
-
 def measure(reference: NDArray[Any], candidate: NDArray[Any]) -> Values:
     """``relative_error_median``: the median over images of ||candidate - reference|| / ||reference|| of one image.
 
@@ -31,4 +26,4 @@ def measure(reference: NDArray[Any], candidate: NDArray[Any]) -> Values:
     return {"relative_error_median": float(np.median(per_image)) if np.isfinite(per_image).all() else float("nan")}
 
 
-METRIC = Metric(ideal=ideal, measure=measure)
+METRIC = Metric(measure)

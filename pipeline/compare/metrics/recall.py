@@ -60,5 +60,5 @@ def _values(shares: dict[int, float], outcome: Outcome) -> Values:
     return {"recall_at_k": {str(k): share for k, share in shares.items()}}
 
 
-METRIC = Metric(ideal=ideal, measure=measure, of_outcome=True)
+METRIC = Metric(measure, ideal, of_outcome=True)
 """What an embedding is made for: finding the same images."""

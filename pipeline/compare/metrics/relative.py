@@ -1,18 +1,12 @@
 """Size and direction of the error against the signal: relative L2, SQNR, cosine."""
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.pipeline.compare.metrics import Metric, Values
-from isobatch.pipeline.evidence.rows import absolute_difference, blocks
-
-
-def ideal(rows: NDArray[Any]) -> Values:
-    """No error: an infinite ratio of signal to noise."""
-    return {"relative_l2": 0.0, "sqnr_db": math.inf, "cosine_min": 1.0}
+from isobatch.pipeline.evidence.rows import absolute_difference, blocks, ratio
 
 
 def measure(reference: NDArray[Any], candidate: NDArray[Any]) -> Values:
@@ -29,8 +23,10 @@ def measure(reference: NDArray[Any], candidate: NDArray[Any]) -> Values:
         noises.append(_norm(_row_norms(apart)))
         cosines.append(_cosines(reference[part], candidate[part], apart).min())
     signal, noise = _norm(np.asarray(signals)), _norm(np.asarray(noises))
-    relative = 0.0 if noise == 0.0 else _divide(noise, signal)
-    return {"relative_l2": relative, "sqnr_db": _decibels(relative), "cosine_min": float(np.min(cosines))}
+    relative = ratio(noise, signal)
+    with np.errstate(divide="ignore"):
+        decibels = float(-20.0 * np.log10(relative))
+    return {"relative_l2": relative, "sqnr_db": decibels, "cosine_min": float(np.min(cosines))}
 
 
 def _row_norms(rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -61,14 +57,4 @@ def _directions(rows: NDArray[Any]) -> NDArray[np.float64]:
         return np.asarray(values / np.sqrt(np.square(values).sum(axis=1, keepdims=True)))
 
 
-def _divide(noise: float, signal: float) -> float:
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
-        return float(np.float64(noise) / np.float64(signal))
-
-
-def _decibels(relative: float) -> float:
-    with np.errstate(divide="ignore"):
-        return float(-20.0 * np.log10(relative))
-
-
-METRIC = Metric(ideal=ideal, measure=measure)
+METRIC = Metric(measure)

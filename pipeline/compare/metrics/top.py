@@ -9,7 +9,7 @@ from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.pipeline.compare.metrics import Metric, Values
 from isobatch.pipeline.compare.statistics import rate_upper
 from isobatch.pipeline.evidence.outcomes import Gallery, changed, outcome_columns
-from isobatch.pipeline.evidence.rows import blocks, ranked, top1
+from isobatch.pipeline.evidence.rows import blocks, ranked
 
 K = 5
 
@@ -28,13 +28,11 @@ def measure(
     Equal logits rank by class, the lowest first, so every row has one answer; NaN ranks as +inf. Of another outcome
     than classes, flips are the images whose outcome changed (``outcomes.changed``), and there is no set of five.
     """
-    if outcome.kind != "classes":
-        return _values(int(changed(reference, candidate, outcome, gallery).sum()), 0, len(reference))
-    reference, candidate = outcome_columns(reference, outcome), outcome_columns(candidate, outcome)
-    flips = changes = 0
-    for part in blocks(reference):
-        flips += int((top1(reference[part]) != top1(candidate[part])).sum())
-        changes += int((best(reference[part]) != best(candidate[part])).any(axis=1).sum())
+    flips, changes = int(changed(reference, candidate, outcome, gallery).sum()), 0
+    if outcome.kind == "classes":
+        reference, candidate = outcome_columns(reference, outcome), outcome_columns(candidate, outcome)
+        for part in blocks(reference):
+            changes += int((best(reference[part]) != best(candidate[part])).any(axis=1).sum())
     return _values(flips, changes, len(reference))
 
 
@@ -52,4 +50,4 @@ def _values(flips: int, changes: int, n: int) -> Values:
     return {"top1_flips": flips, "top1_flip_upper95": rate_upper(flips, n), "top5_changes": changes}
 
 
-METRIC = Metric(ideal=ideal, measure=measure, of_outcome=True)
+METRIC = Metric(measure, ideal, of_outcome=True)

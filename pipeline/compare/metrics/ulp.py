@@ -14,11 +14,6 @@ TINY = 1e-3
 """Elements below this share of the row's largest are left out: near zero, ULPs are many and mean nothing."""
 
 
-def ideal(rows: NDArray[Any]) -> Values:
-    """No distance, and no place where it occurs."""
-    return {"max_ulp": 0.0, "ulp_at": None, "n_ulp_excluded": 0}
-
-
 def measure(reference: NDArray[Any], candidate: NDArray[Any]) -> Values:
     """``max_ulp``; ``ulp_at``: the reference value where it occurs; ``n_ulp_excluded``: differing elements left out.
 
@@ -91,4 +86,4 @@ def _is_integer(values: NDArray[Any]) -> bool:
     return bool(np.issubdtype(values.dtype, np.integer))
 
 
-METRIC = Metric(ideal=ideal, measure=measure)
+METRIC = Metric(measure)

@@ -30,14 +30,15 @@ def hold(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         ran = run_passes(runner, asked.images, passes, tell_images(emit), timed=False)
         read = read_back(runner)
     differing, flipped, sums = Counter[int](), Counter[int](), {}
+    _, singles = ran.rows[passes[0].id]
     for planned in passes[1:]:
         index, rows = ran.rows[planned.id]
-        alone = ran.singles[np.asarray(planned.images)[index]]
+        alone = singles[np.asarray(planned.images)[index]]
         differing[planned.batch_size] += len(index)
         flipped[planned.batch_size] += int((rows.argmax(axis=1) != alone.argmax(axis=1)).sum()) if len(index) else 0
         sums[planned.id] = hashlib.sha256(index.tobytes() + rows.tobytes()).hexdigest()
-    singles = hashlib.sha256(ran.singles.tobytes()).hexdigest()
-    return Held(read, singles, sums, differing, flipped, len(passes) - 1).to_json()
+    digest = hashlib.sha256(singles.tobytes()).hexdigest()
+    return Held(read, digest, sums, differing, flipped, len(passes) - 1).to_json()
 
 
 def contest_switched(payload: dict[str, Any], emit: Emit) -> dict[str, int]:

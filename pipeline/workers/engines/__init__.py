@@ -33,17 +33,12 @@ _AHEAD = 1000  # so many waiting tasks are looked at for one that fits
 class Engine(Protocol):
     """Where tasks run. Used by one thread; what a task emits is passed on inside ``wait``."""
 
-    @property
-    def name(self) -> str:
-        """What ``--engine`` calls it."""
-
-    @property
-    def machines(self) -> int:
-        """How many machines have a part in it."""
-
-    @property
-    def left_out(self) -> Sequence[str]:
-        """A line for each machine that has not."""
+    name: str
+    """What ``--engine`` calls it."""
+    machines: int
+    """How many machines have a part in it."""
+    left_out: Sequence[str]
+    """A line for each machine that has not."""
 
     def fits(self, task: Task, running: Sequence[Task]) -> bool:
         """Whether the task can start beside those that are running; always, where none is."""

@@ -18,9 +18,8 @@ class LocalEngine:
     Without a limit memory is one, without cores those that this process may use.
     """
 
-    name = "local"
-    machines = 1
-    left_out = ()
+    name, machines = "local", 1
+    left_out: Sequence[str] = ()
 
     def __init__(self, workers: Workers, limit: int | None, cores: int | None = None) -> None:
         self._workers = workers

@@ -32,21 +32,13 @@ class RayEngine:
         self._cluster, self._limit, self._timeout_s = cluster, limit, timeout_s
         self._ray = cluster.ray
         self._call = self._ray.remote(answer_call)
+        self.machines = 0  # which have answered a call
+        self.left_out: Sequence[str] = cluster.left_out
         self._running: dict[Any, Task] = {}
         self._failed: list[tuple[Task, Exception]] = []
         self._token = secrets.token_hex(16)  # nobody else can guess where the study keeps files on a node
         self._put: dict[str, Shipped] = {}
         self._used: set[str] = set()
-
-    @property
-    def machines(self) -> int:
-        """How many nodes have answered a call."""
-        return len(self._used)
-
-    @property
-    def left_out(self) -> Sequence[str]:
-        """As ``Engine``."""
-        return self._cluster.left_out
 
     def fits(self, task: Task, running: Sequence[Task]) -> bool:
         """Whether the cluster has room for it. Tasks that must be alone run when all others are done, one a node."""
@@ -74,21 +66,16 @@ class RayEngine:
             "writes": list(task.writes),
             "scratch": self._token,
         }
-        files = {path: self._shipped(path, content) for path, content in task.reads.items()}
+        for path in task.reads.keys() - self._put.keys():
+            self._put[path] = Shipped.of(Path(path), task.reads[path], self._ray.put)
         call = self._call.options(
             num_cpus=self._cluster.largest if task.alone else task.threads,
             max_retries=RETRIES,
             label_selector=self._cluster.selector,
             runtime_env={"env_vars": request["environment"]},
             name=task.function,
-        ).remote(request, files)
+        ).remote(request, {path: self._put[path] for path in task.reads})
         self._running[call] = task
-
-    def _shipped(self, path: str, content: str) -> Shipped:
-        reference = self._put.get(path)
-        if reference is None:
-            reference = self._put[path] = Shipped.of(Path(path), content, self._ray.put)
-        return reference
 
     def wait(self) -> tuple[Task, Callable[[], Any]]:
         """The first started task to end. Raises EngineError where the cluster has had no node left for a while."""
@@ -99,11 +86,14 @@ class RayEngine:
                 task = self._running.pop(ready[0])
                 try:
                     answer = self._ray.get(ready[0])
-                except Exception as error:
-                    self._failed.append((task, WorkerError(_reason(error), "crash")))
+                except Exception as error:  # of Ray
+                    died = type(getattr(error, "cause", None) or error).__name__
+                    text = f"its machine or process died {RETRIES + 1} times: {died}"
+                    self._failed.append((task, WorkerError(text, "crash")))
                     break
                 if "unlike" not in answer:
                     self._used.add(answer["node"])
+                    self.machines = len(self._used)
                     return task, partial(self._result, task, answer)
                 self._cluster.leave_out(answer["node"], unlike(machine(task.environment), answer["unlike"]))
                 self._cluster.count()
@@ -128,9 +118,3 @@ class RayEngine:
         for event in answer["events"]:
             task.on_event(event)
         return answer["result"]
-
-
-def _reason(error: Exception) -> str:
-    """One line of an error of Ray."""
-    cause = getattr(error, "cause", None) or error
-    return f"its machine or process died {RETRIES + 1} times: {type(cause).__name__}"

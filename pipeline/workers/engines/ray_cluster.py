@@ -19,7 +19,6 @@ import isobatch
 from isobatch import PROGRAM
 from isobatch.pipeline.machine.environment import available_cores, bit_settings, machine
 from isobatch.pipeline.records.errors import UsageError
-from isobatch.pipeline.workers.engines.ray_node import tell_machine
 
 ROOT = Path(isobatch.__file__).resolve().parent.parent
 SENT = ("isobatch",)
@@ -38,30 +37,26 @@ class RayCluster:
 
     def __init__(self, address: str | None, say: Callable[[str], None]) -> None:
         self._address, self._say = address, say
-        self._stack = contextlib.ExitStack()
         self._others: set[str] = set()
         self.nodes: dict[str, float] = {}
         self.left_out: list[str] = []
 
     def __enter__(self) -> Self:
-        self._stack.enter_context(_set(_environment(self._address)))
-        try:
-            self.ray = importlib.import_module("ray")
-        except ImportError as error:
-            self._stack.close()
-            raise UsageError("ray-missing", f"--engine ray needs the package ray ({error}): {INSTALL}") from None
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_set(_environment(self._address)))
+            try:
+                self.ray = importlib.import_module("ray")
+            except ImportError as error:
+                raise UsageError("ray-missing", f"--engine ray needs the package ray ({error}): {INSTALL}") from None
+            stack.callback(self.ray.shutdown)
             _reach(self._address)
             self._connect()
             self._look()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
+            self._opened = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.ray.shutdown()
-        self._stack.close()
+        self._opened.close()
 
     def _connect(self) -> None:
         others = [f"/{path.name}" for path in ROOT.iterdir() if path.name not in SENT]
@@ -111,7 +106,7 @@ class RayCluster:
     def _look(self) -> None:
         """Ask every node what it is; those whose evidence would be another condition's take no part."""
         here, strategy = machine(), importlib.import_module("ray.util.scheduling_strategies")
-        ask = self.ray.remote(tell_machine)
+        ask = self.ray.remote(machine)
         asked = {
             node: ask.options(
                 num_cpus=0,

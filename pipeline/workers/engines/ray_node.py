@@ -23,11 +23,8 @@ from isobatch.pipeline.workers.pool import Workers
 
 CHUNK_BYTES = 64 << 20
 _workers: list[Workers] = []
-
-
-def tell_machine() -> str:
-    """What decides bits on this node."""
-    return machine()
+shared_scratch = cache(shared)
+"""By token the folder of all processes of the study on this machine; locked by each, and swept when none is left."""
 
 
 def answer_call(request: dict[str, Any], files: dict[str, Shipped]) -> dict[str, Any]:
@@ -118,9 +115,3 @@ def _same(shipped: Shipped, base: Path) -> bool:
         return all(file_sha256(base / name) == sha256 for name, sha256, _ in shipped.files)
     except OSError:
         return False
-
-
-@cache
-def shared_scratch(token: str) -> Path:
-    """The folder of all processes of the study on this machine; locked by each, and swept when none is left."""
-    return shared(token)

@@ -37,7 +37,7 @@ from tests.pipeline.results import agreed, result
         (
             result("v", discordant=(40, 0, 400)),
             {"max_accuracy_drop": 2.0},
-            ["accuracy drop beyond the limit of 2 points (10 points, 95 % bound 13.4 points, 400 images)"],
+            ["accuracy drop beyond the limit of 2 points (10 points, 95 % bound 13.37 points, 400 images)"],
         ),
         (
             result("v", discordant=(0, 0, 100)),
@@ -60,7 +60,7 @@ from tests.pipeline.results import agreed, result
             {},
             [
                 "accuracy drop beyond the limit of 2 points that holds where none is set "
-                "(59.5 points, 95 % bound 67.1 points, 168 images)"
+                "(59.5 points, 95 % bound 67.02 points, 168 images)"
             ],
         ),
         (result("v", discordant=(3, 0, 168)), {}, []),  # undecided, and no limit asked for

@@ -71,7 +71,7 @@ def test_the_choice_keeps_the_policy_and_its_sentences_agree(
         assert not stands.contenders
         return
     n, work = decided.batch_size, decided.at_work
-    assert not failing(stands.find(decided.chosen), policy, stands.race.get(decided.chosen))
+    assert not failing(stands.find(decided.chosen), policy, stands.raced.get(decided.chosen))
     assert n is not None and {int(at) for at in re.findall(r"img/s at N = (\d+)", " ".join(decided.because))} <= {n}
     assert (decided.decided_by == "only-candidate") == (len(stands.contenders) == 1)
     if work is not None:

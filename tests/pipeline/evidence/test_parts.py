@@ -50,7 +50,6 @@ def evidence(runner: Sensitive, images: Images, passes: tuple[Pass, ...], whole:
         variant="fake",
         inputs="drawn",
         round=0,
-        singles=ran.singles,
         passes=passes,
         rows=ran.rows,
         call_s=ran.call_s,

@@ -39,14 +39,14 @@ def test_a_timed_set_warms_every_size_once_and_keeps_nothing_of_it(
 ) -> None:
     spy, passes = Spy(), plan_passes(6, (2, 3), probes=False)
     ran = run_passes(spy, images, passes, lambda count: None, timed=timed)  # type: ignore[arg-type]
-    singles, rows, call_s, warm_up_s = ran
+    rows, call_s, warm_up_s = ran
     assert sorted(spy.sizes) == sorted([1] * 6 + [2] * 3 + [3] * 2 + extra)
     assert {name: len(seconds) for name, seconds in call_s.items()} == dict(
         zip([p.id for p in passes], [6, 3, 2], strict=True)
     )
     assert len(warm_up_s) == len(extra) and all(0 < seconds < 60 for seconds in warm_up_s)
-    assert singles.shape == (6, 3)
-    assert all(len(index) == 0 for index, _ in rows.values())
+    assert rows[passes[0].id][1].shape == (6, 3)
+    assert all(len(rows[p.id][0]) == 0 for p in passes[1:])
 
 
 class Reusing(Spy):
@@ -68,8 +68,9 @@ class Reusing(Spy):
 def test_what_a_call_gave_stays_what_it_was_when_its_memory_is_used_again(images: Images) -> None:
     passes = plan_passes(6, (2, 3), probes=True)
     ran = run_passes(Reusing(), images, passes, lambda count: None, timed=False)  # type: ignore[arg-type]
-    assert (ran.singles == images.read(0, 6).reshape(6, -1)[:, :3]).all()
-    assert {name for name, (index, _) in ran.rows.items() if len(index)} == set()
+    (_, singles), *others = ran.rows.values()
+    assert (singles == images.read(0, 6).reshape(6, -1)[:, :3]).all()
+    assert others and not any(len(index) for index, _ in others)
 
 
 def test_calls_that_give_rows_of_other_kinds_are_refused_by_name(images: Images) -> None:

@@ -92,6 +92,7 @@ def test_a_setting_names_what_is_particular() -> None:
         ("0 points", "0.01 points", lambda toward: points(1e-9, toward)),
         ("-0.01 points", "0 points", lambda toward: points(-1e-9, toward)),
         ("2 points", "2 points", lambda toward: points(0.1 - 0.08, toward)),
+        ("12.21 points", "12.22 points", lambda toward: points(0.12214, toward)),  # within a limit of 12.25
         ("97.6", "97.7", lambda toward: number(97.65, toward)),
         ("999", "1,000", lambda toward: number(999.4, toward)),
         ("1,234", "1,235", lambda toward: number(1234.4, toward)),
