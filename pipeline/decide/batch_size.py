@@ -9,21 +9,13 @@ NEAR = 2.0
 _SAFELY = 0.95  # of the limit: what a preliminary time has to keep, so that the race's own limit keeps it too
 
 
-def call_seconds(cost: Cost) -> dict[int, float]:
-    """By N: the median seconds of a call in the passes, for orientation."""
-    seconds = {int(n): int(n) / interval.median for n, interval in cost.throughput_img_s.items() if interval.median > 0}
-    if cost.latency_ms is not None:
-        seconds.setdefault(1, cost.latency_ms.median / 1e3)
-    return dict(sorted(seconds.items()))
-
-
 def admissible(cost: Cost, policy: Policy) -> dict[int, float]:
-    """By N: the seconds of a call, at those N that the objective and the limit on latency leave open.
+    """By N: the median seconds of a call in the passes, where the objective and the limit on latency leave N open.
 
     N that keep the limit safely, if there are any; else those that keep it at all; else the one of the shortest call,
     where a race may show that it keeps it.
     """
-    seconds = call_seconds(cost)
+    seconds = {int(n): int(n) / speed.median for n, speed in cost.throughput_img_s.items() if speed.median > 0}
     if policy.objective == "latency":
         seconds = {1: cost.latency_ms.median / 1e3} if cost.latency_ms else {}
     if policy.max_latency_ms is None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from isobatch.pipeline.compare.accuracy import decide
 from isobatch.pipeline.decide import agreement
-from isobatch.pipeline.decide.batch_size import admissible
+from isobatch.pipeline.decide.batch_size import roughly
 from isobatch.pipeline.decide.repaired_variants import decided_where
 from isobatch.pipeline.records.study import AccuracyDrop, Cost, Interval, Policy, VariantResult
 from isobatch.pipeline.records.wording import between, counted, limit_points, number, points
@@ -129,15 +129,11 @@ def price(cost: Cost | None, policy: Policy) -> Price | None:
     if policy.objective == "size":
         return Price(cost.size_bytes, megabytes(cost.size_bytes))
     if policy.objective == "latency":
-        if cost.latency_ms is None:
-            return None
-        return _timed(cost.latency_ms.median, cost.latency_ms, "ms", "for one image")
-    timed_at = [n for n in admissible(cost, policy) if str(n) in cost.throughput_img_s]
-    if not timed_at:
+        return cost.latency_ms and _timed(cost.latency_ms.median, cost.latency_ms, "ms", "for one image")
+    if (best := roughly(cost, policy)) is None:
         return None
-    best = max(timed_at, key=lambda n: cost.throughput_img_s[str(n)].median)
-    timed = cost.throughput_img_s[str(best)]
-    return _timed(1 / timed.median, timed, "img/s", f"at N = {best}")
+    timed = cost.throughput_img_s[str(best[0])]
+    return _timed(1 / timed.median, timed, "img/s", f"at N = {best[0]}")
 
 
 def _timed(cost: float, timed: Interval, unit: str, what: str) -> Price:
