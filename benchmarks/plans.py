@@ -54,7 +54,7 @@ def thinned(evidence: Evidence, wanted: Sequence[Pass]) -> Evidence:
         outputs = dict(zip(whole.images, evidence.outputs(whole), strict=True))
         passes.append(planned)
         rows[planned.id] = kept_rows(singles, 0, planned, np.stack([outputs[image] for image in planned.images]))
-    return replace(evidence, passes=tuple(passes), rows=rows, call_s={})
+    return replace(evidence, passes=tuple(passes), rows=rows.__getitem__, call_s={})
 
 
 def _covering(evidence: Evidence, wanted: Pass) -> Pass | None:

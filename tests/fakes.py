@@ -129,7 +129,7 @@ def run(
         if chosen.kind != "singles":
             rows[chosen.id] = kept_rows(singles, alone[0], chosen, _through(network, chosen, round_))
     call_s = {chosen.id: (0.01,) * ((chosen.stop - chosen.start) // chosen.batch_size) for chosen in planned}
-    return Evidence("fake", inputs, round_, planned, rows, call_s, {}, clip_shares, 0, {})
+    return Evidence("fake", inputs, round_, planned, rows.__getitem__, call_s, {}, clip_shares, 0, {})
 
 
 def _through(network: Network, chosen: Pass, round_: int) -> NDArray[Any]:

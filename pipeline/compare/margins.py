@@ -73,7 +73,7 @@ def _observe(evidence: Evidence, condition: Condition, passes: Sequence[Pass]) -
     noise = np.zeros(size)
     for chosen in passes:
         images = np.asarray(chosen.images, dtype=np.int64)
-        index, rows = evidence.rows[chosen.id]
+        index, rows = evidence.rows(chosen.id)
         singles = evidence.alone(images[index])
         at = images[index] - first
         seen[images - first] = True

@@ -159,7 +159,7 @@ def _non_finite(item: Tested) -> tuple[int, str] | None:
     if bad:
         return 1, f"{out_of(bad, len(evidence.singles), 'image', 'have')} NaN or infinite outputs run alone."
     for chosen in evidence.passes:
-        bad = len(non_finite_rows(evidence.rows[chosen.id][1])) if chosen.kind != "singles" else 0
+        bad = len(non_finite_rows(evidence.rows(chosen.id)[1])) if chosen.kind != "singles" else 0
         if bad:
             where = condition_words(item.condition)
             n = chosen.batch_size

@@ -129,7 +129,8 @@ def price(cost: Cost | None, policy: Policy) -> Price | None:
     if policy.objective == "size":
         return Price(cost.size_bytes, megabytes(cost.size_bytes))
     if policy.objective == "latency":
-        return cost.latency_ms and _timed(cost.latency_ms.median, cost.latency_ms, "ms", "for one image")
+        alone = cost.latency_ms
+        return None if alone is None else _timed(alone.median, alone, "ms", "for one image")
     if (best := roughly(cost, policy)) is None:
         return None
     timed = cost.throughput_img_s[str(best[0])]

@@ -1,6 +1,6 @@
 """What a worker brings back: the output rows of every pass, kept as differences from the singles."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.pipeline.records.study import NEIGHBOURS
 from isobatch.pipeline.records.wording import together
+
+Rows = tuple[NDArray[np.int64], NDArray[Any]]
+"""Which rows, and those rows."""
 
 PassKind = Literal["singles", "batched", "position", "neighbours", "copies", "repeat"]
 
@@ -50,9 +53,7 @@ class Pass:
         return tuple(i for i in every if (i - self.start) % self.batch_size != self.batch_size - 1)
 
 
-def kept_rows(
-    singles: NDArray[Any], first: int, chosen: Pass, outputs: NDArray[Any]
-) -> tuple[NDArray[np.int64], NDArray[Any]]:
+def kept_rows(singles: NDArray[Any], first: int, chosen: Pass, outputs: NDArray[Any]) -> Rows:
     """What ``Evidence.rows`` keeps of a pass's ``outputs``; ``first``: the image whose row ``singles[0]`` is."""
     at = np.asarray(chosen.images) - first
     known = np.flatnonzero(at < len(singles))
@@ -79,17 +80,18 @@ def differing_rows(reference: NDArray[Any], candidate: NDArray[Any]) -> NDArray[
 class Evidence:
     """The outputs of one job: a variant on one input set, or a part of it, under one condition, in one round.
 
-    ``rows`` maps a pass's id to (indices into ``Pass.images``; those rows [indices, classes], in the network's own
+    ``rows`` gives, by a pass's id, (indices into ``Pass.images``; those rows [indices, classes], in the network's own
     type): of the singles all, of another pass those whose bytes differ from the singles, or whose image was not run
-    alone. ``call_s``: seconds of each call of a pass, of the wall clock or of the device's; ``warm_up_s``: of each call
-    that went ahead unrecorded. ``device_memory``: bytes by the device's own counters (``Clocked``).
+    alone. What is stored is read anew each time: the rows of a whole study are never held at once. ``call_s``: seconds
+    of each call of a pass, of the wall clock or of the device's; ``warm_up_s``: of each call that went ahead
+    unrecorded. ``device_memory``: bytes by the device's own counters (``Clocked``).
     """
 
     variant: str
     inputs: str
     round: int
     passes: tuple[Pass, ...]
-    rows: Mapping[str, tuple[NDArray[np.int64], NDArray[Any]]]
+    rows: Callable[[str], Rows]
     call_s: Mapping[str, tuple[float, ...]]
     effective: Mapping[str, Any]
     clip_shares: Mapping[str, float] | None
@@ -106,7 +108,7 @@ class Evidence:
     def singles(self) -> NDArray[Any]:
         """The rows [n, classes] of the images that were run alone."""
         (alone,) = self.find("singles")
-        return self.rows[alone.id][1]
+        return self.rows(alone.id)[1]
 
     @property
     def span(self) -> tuple[int, int]:
@@ -129,7 +131,7 @@ class Evidence:
         singles, first = self.singles, self.span[0]
         # an image that was not run alone has its row among those that are kept, and any other in its place until then
         whole: NDArray[Any] = singles[np.clip(np.asarray(chosen.images) - first, 0, len(singles) - 1)]
-        index, values = self.rows[chosen.id]
+        index, values = self.rows(chosen.id)
         whole[index] = values
         return whole
 
@@ -141,21 +143,3 @@ class Evidence:
         """The passes of that kind, those of one N, rotation and neighbour together, by ascending N."""
         groups = together(((p.batch_size, p.rotation, p.neighbour), p) for p in self.find(kind))
         return [tuple(group) for _, group in sorted(groups.items(), key=lambda item: item[0][0])]
-
-
-class LazyRows(Mapping[str, tuple[NDArray[np.int64], NDArray[Any]]]):
-    """``Evidence.rows`` that are read anew, by pass, each time they are asked for."""
-
-    def __init__(self, passes: Iterable[str], read: Callable[[str], tuple[NDArray[np.int64], NDArray[Any]]]) -> None:
-        self._passes, self._read = list(passes), read
-
-    def __getitem__(self, name: str) -> tuple[NDArray[np.int64], NDArray[Any]]:
-        if name not in self._passes:
-            raise KeyError(name)
-        return self._read(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._passes)
-
-    def __len__(self) -> int:
-        return len(self._passes)

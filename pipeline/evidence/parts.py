@@ -8,18 +8,14 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from isobatch.pipeline.evidence.evidence import Evidence, LazyRows, Pass
+from isobatch.pipeline.evidence.evidence import Evidence, Pass, Rows
 
 FIRST_IMAGES = 64
 """At least so many images are in the first part: the one that is timed, and so runs alone."""
 PART_IMAGES = 256
-
-Rows = tuple[NDArray[np.int64], NDArray[Any]]
 
 
 def cut(n_images: int, batch_sizes: Sequence[int]) -> list[tuple[int, int]]:
@@ -52,7 +48,7 @@ def joined(parts: Sequence[Evidence]) -> Evidence:
     def rows_of(name: str) -> Rows:
         index, values, before = [], [], 0
         for evidence, planned in by_name[name]:
-            rows = evidence.rows[planned.id]
+            rows = evidence.rows(planned.id)
             index.append(rows[0] + before)
             values.append(rows[1])
             before += len(planned.images)
@@ -61,7 +57,7 @@ def joined(parts: Sequence[Evidence]) -> Evidence:
     return replace(
         parts[0],
         passes=tuple(pieces),
-        rows=LazyRows(by_name, rows_of),
+        rows=rows_of,
         call_s={p.id: tuple(s for e, planned in piece for s in e.call_s[planned.id]) for p, piece in pieces.items()},
         warm_up_s=tuple(s for part in parts for s in part.warm_up_s),
         clip_shares=_clip_shares(parts),

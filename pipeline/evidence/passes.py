@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.runner import Clocked, Runner
-from isobatch.pipeline.evidence.evidence import Pass, kept_rows
+from isobatch.pipeline.evidence.evidence import Pass, Rows, kept_rows
 from isobatch.pipeline.evidence.neighbours import beside, find_replacement
 
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
 class Ran(NamedTuple):
-    """What passes gave, as ``Evidence`` has it."""
+    """What passes gave, by their id, as ``Evidence`` has it."""
 
-    rows: dict[str, tuple[NDArray[np.int64], NDArray[Any]]]
+    rows: dict[str, Rows]
     call_s: dict[str, tuple[float, ...]]
     warm_up_s: tuple[float, ...]
 

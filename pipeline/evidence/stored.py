@@ -15,7 +15,7 @@ from safetensors.numpy import save
 
 from isobatch.models.spec.outcome import Outcome
 from isobatch.models.spec.plain import to_plain
-from isobatch.pipeline.evidence.evidence import Evidence, LazyRows, Pass, bits
+from isobatch.pipeline.evidence.evidence import Evidence, Pass, Rows, bits
 from isobatch.pipeline.records.errors import StoreError as StoreError  # with the functions that raise it
 from isobatch.pipeline.storage.files import write_bytes
 
@@ -24,13 +24,11 @@ _LATER = ("clip_seen", "device_memory", "outcome")  # left out as in files of ea
 
 def write_evidence(path: Path, evidence: Evidence) -> None:
     """Store one job's evidence as safetensors: arrays as unsigned bits (numpy has no bfloat16), the rest as JSON."""
-    (alone,) = evidence.find("singles")
-    arrays: dict[str, NDArray[Any]] = {}
-    for name, (index, values) in evidence.rows.items():
-        if name == alone.id:
-            arrays["singles"] = bits(values)
-        else:
-            arrays |= {f"{name}/index": index, f"{name}/values": bits(values)}
+    arrays: dict[str, NDArray[Any]] = {"singles": bits(evidence.singles)}
+    for chosen in evidence.passes:
+        if chosen.kind != "singles":
+            index, values = evidence.rows(chosen.id)
+            arrays |= {f"{chosen.id}/index": index, f"{chosen.id}/values": bits(values)}
     kept = [field for field in fields(Evidence) if field.name != "rows"]
     stored = [f.name for f in kept if f.name not in _LATER or getattr(evidence, f.name) != f.default]
     facts = {name: to_plain(getattr(evidence, name)) for name in stored} | {
@@ -73,14 +71,14 @@ def read_evidence(path: Path) -> Evidence:
         if "singles" not in names:
             raise ValueError("it holds no singles")
 
-        def rows_of(name: str) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        def rows_of(name: str) -> Rows:
             if name == alone:
                 singles = _tensor(path, "singles").view(kind)
                 return np.arange(len(singles)), singles
             return _tensor(path, f"{name}/index"), _tensor(path, f"{name}/values").view(kind)
 
         return Evidence(
-            rows=LazyRows([p.id for p in passes], rows_of),
+            rows=rows_of,
             passes=passes,
             call_s={name: tuple(seconds) for name, seconds in facts.pop("call_s").items()},
             warm_up_s=tuple(facts.pop("warm_up_s", ())),

@@ -84,7 +84,7 @@ def _measured(asked: JobsAsked, job: JobAsked, runner: Runner, emit: Emit) -> Ev
         inputs=job.inputs,
         round=asked.round,
         passes=passes,
-        rows=ran.rows,
+        rows=ran.rows.__getitem__,
         call_s=ran.call_s,
         warm_up_s=ran.warm_up_s,
         effective=asdict(runner.effective()),

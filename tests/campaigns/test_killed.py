@@ -27,11 +27,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def evidence(folder: Path) -> dict[str, tuple[bytes, dict[str, bytes]]]:
-    """The output bytes of every stored job, by its file's name: singles, and rows that differ."""
+    """The output bytes of every stored job, by its file's name: singles, and the rows of every pass."""
     found = {}
     for file in (folder / "evidence").rglob("*.safetensors"):
         stored = read_evidence(file)
-        rows = {name: index.tobytes() + values.tobytes() for name, (index, values) in stored.rows.items()}
+        rows = {chosen.id: stored.outputs(chosen).tobytes() for chosen in stored.passes}
         found[file.name] = (stored.singles.tobytes(), rows)
     return found
 

@@ -163,4 +163,4 @@ def test_rows_of_images_that_were_not_run_alone_are_kept_whole() -> None:
     evidence = fakes.run(fakes.faithful(rows), 16, passes=second_round(16, SIZES), round_=1)
     (chosen,) = evidence.find("batched")
     assert evidence.outputs(chosen).tobytes() == rows[:16].tobytes()
-    assert list(evidence.rows[chosen.id][0]) == list(range(4, 16))
+    assert list(evidence.rows(chosen.id)[0]) == list(range(4, 16))

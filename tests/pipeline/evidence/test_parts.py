@@ -51,7 +51,7 @@ def evidence(runner: Sensitive, images: Images, passes: tuple[Pass, ...], whole:
         inputs="drawn",
         round=0,
         passes=passes,
-        rows=ran.rows,
+        rows=ran.rows.__getitem__,
         call_s=ran.call_s,
         effective={},
         clip_shares=clips,

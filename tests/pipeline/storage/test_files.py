@@ -23,7 +23,7 @@ def evidence(dtype: object) -> Evidence:
         inputs="seed",
         round=1,
         passes=PASSES,
-        rows={PASSES[0].id: (np.arange(4), singles), PASSES[1].id: (np.array([0]), changed)},
+        rows={PASSES[0].id: (np.arange(4), singles), PASSES[1].id: (np.array([0]), changed)}.__getitem__,
         call_s={PASSES[0].id: (0.1, 0.2, 0.3, 0.4), PASSES[1].id: (0.5, 0.25)},
         effective={"precision": "fp32"},
         clip_shares={"conv1": 0.25},
@@ -36,7 +36,7 @@ def evidence(dtype: object) -> Evidence:
 def test_evidence_comes_back_bit_for_bit(tmp_path: Path, dtype: object) -> None:
     if dtype is np.int8:
         rows = {PASSES[0].id: (np.arange(4), np.zeros((4, 2), np.int8))}
-        stored = replace(evidence(np.float32), passes=PASSES[:1], rows=rows)
+        stored = replace(evidence(np.float32), passes=PASSES[:1], rows=rows.__getitem__)
     else:
         stored = evidence(dtype)
     write_evidence(tmp_path / "e", stored)
