@@ -17,7 +17,7 @@ from isobatch.pipeline.records.study import COPIES, Comparison, ComparisonKind, 
 
 Rows = NDArray[Any]
 Images = NDArray[np.int64]
-PROBES: tuple[Literal["position", "neighbours"], ...] = ("position", "neighbours")
+PROBES: tuple[Literal["position", "neighbours", "copies"], ...] = ("position", "neighbours", "copies")
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,8 @@ def comparisons(
                 record("repeat", n, _against_repeat(first, second, n))
     for kind in PROBES:
         for passes in first.alike(kind):
-            n, pairs = passes[0].batch_size, _against_plain(first, passes)
-            record(kind, n, pairs, moved(condition, passes[0]))
-    for passes in first.alike("copies"):
-        n, pairs = passes[0].batch_size, _against_first_copy(first, passes)
-        record("copies", n, pairs, moved(condition, passes[0]))
+            pairs = _against_first_copy(first, passes) if kind == "copies" else _against_plain(first, passes)
+            record(kind, passes[0].batch_size, pairs, moved(condition, passes[0]))
     if reference is not None:
         singles, start = first.singles, first.span[0] - reference.span[0]  # the reference may have seen more images
         ruler = reference.singles[start : start + len(singles)]

@@ -15,7 +15,7 @@ from isobatch.pipeline.evidence.rows import row_distance
 from isobatch.pipeline.records.study import Condition, Margin
 
 Images = NDArray[np.int64]
-_BATCHED: tuple[PassKind, ...] = ("batched", *PROBES, "copies")
+_BATCHED: tuple[PassKind, ...] = ("batched", *PROBES)
 
 
 @dataclass(frozen=True)

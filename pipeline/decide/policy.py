@@ -7,7 +7,7 @@ from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.decide.batch_size import roughly
 from isobatch.pipeline.decide.repaired_variants import decided_where
 from isobatch.pipeline.records.study import AccuracyDrop, Cost, Interval, Policy, VariantResult
-from isobatch.pipeline.records.wording import between, counted, limit_points, number, points
+from isobatch.pipeline.records.wording import counted, limit_points, number, points, with_limits
 
 DEFAULT_MAX_DROP_POINTS = 2.0
 """Where no limit is asked for: a drop that certainly exceeds it is an obstacle, one that only might is none."""
@@ -139,15 +139,9 @@ def price(cost: Cost | None, policy: Policy) -> Price | None:
 
 def _timed(cost: float, timed: Interval, unit: str, what: str) -> Price:
     alone = " (timed once)" if timed.low95 is None or timed.high95 is None else ""
-    return Price(cost, f"{with_limits(timed)} {unit}{alone} {what}", timed.n == 1)
+    return Price(cost, f"{with_limits(timed, number)} {unit}{alone} {what}", timed.n == 1)
 
 
 def megabytes(size_bytes: int) -> str:
     """A size in units of a million bytes: ``25.6 MB``."""
     return f"{number(size_bytes / 1e6)} MB"
-
-
-def with_limits(timed: Interval) -> str:
-    """``123 (120 to 130)``; the median alone where it has no limits."""
-    low, high = timed.low95, timed.high95
-    return number(timed.median) + ("" if low is None or high is None else f" ({between(low, high, number)})")

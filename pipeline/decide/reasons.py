@@ -8,11 +8,10 @@ from isobatch.pipeline.compare.statistics import ALPHA
 from isobatch.pipeline.decide.agreement import sentence
 from isobatch.pipeline.decide.choice import Choice, Contender, clearly_less_error, p_more_accurate, shared, small
 from isobatch.pipeline.decide.contenders import Standings, is_reference
-from isobatch.pipeline.decide.policy import megabytes, price, with_limits
+from isobatch.pipeline.decide.policy import megabytes, price
 from isobatch.pipeline.decide.repaired_variants import decided_where, native_and_rung
 from isobatch.pipeline.records.study import AtWork, InputsVerdict, Policy, VariantResult
 from isobatch.pipeline.records.wording import (
-    between,
     counted,
     limit_points,
     listed,
@@ -21,6 +20,7 @@ from isobatch.pipeline.records.wording import (
     points,
     sizes,
     two_decimals,
+    with_limits,
 )
 
 _BEST = {
@@ -83,7 +83,7 @@ def cost_text(variant: VariantResult, work: AtWork | None, policy: Policy) -> st
         most = "" if median.upper95 is None else f" (at most {number(median.upper95, 'up')})"
         return f"{number(median.value or 0.0)}{most} ms for one image, in {counted(work.call_ms.n, 'call')} of the race"
     rounds = counted(work.throughput_img_s.n, "round")
-    return f"{with_limits(work.throughput_img_s)} img/s at N = {work.batch_size}, in {rounds} of the race"
+    return f"{with_limits(work.throughput_img_s, number)} img/s at N = {work.batch_size}, in {rounds} of the race"
 
 
 def why_not(name: str, standings: Standings, choice: Choice) -> str:
@@ -166,10 +166,7 @@ def advantage(other: str, choice: Choice, standings: Standings) -> str:
 
 def ratio_text(choice: Choice, name: str) -> str:
     """A contestant's time over the leader's, with its limits."""
-    times = choice.times(name)
-    low, high = times.low95, times.high95
-    limits = "" if low is None or high is None else f" ({between(low, high, two_decimals)})"
-    return two_decimals(times.median) + limits
+    return with_limits(choice.times(name), two_decimals)
 
 
 def _agrees(chosen: VariantResult, standings: Standings) -> list[Reason]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Literal, TypeVar
 
-from isobatch.pipeline.records.study import COPIES, Condition, Repair
+from isobatch.pipeline.records.study import COPIES, Condition, Interval, Repair
 
 Toward = Literal["nearest", "down", "up"]
 """Where the last printed digit goes: ``nearest`` of an estimate, ``down`` of a lower bound, ``up`` of an upper one."""
@@ -93,6 +93,12 @@ def significant(value: float, digits: int, toward: Toward, least: float = -math.
 def between(low: float, high: float, text: Callable[[float, Toward], str]) -> str:
     """An interval, its low end rounded down and its high end up: ``0.95 to 1.49``."""
     return f"{text(low, 'down')} to {text(high, 'up')}"
+
+
+def with_limits(interval: Interval, text: Callable[[float, Toward], str]) -> str:
+    """``123 (120 to 130)``; the median alone where it has no limits."""
+    low, high = interval.low95, interval.high95
+    return text(interval.median, "nearest") + ("" if low is None or high is None else f" ({between(low, high, text)})")
 
 
 def number(value: float, toward: Toward = "nearest") -> str:
