@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from isobatch.pipeline.workers.call import OnEvent
+from isobatch.pipeline.workers.call import OnEvent, WorkerError
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class Engine(Protocol):
         """Whether the task can start beside those that are running; always, where none is."""
 
     def start(self, task: Task) -> None:
-        """Start the task."""
+        """Start the task. Raises WorkerError where no worker can be had for it."""
 
     def wait(self) -> tuple[Task, Callable[[], Any]]:
         """The first started task to end, and a function that gives its result.
@@ -67,9 +67,13 @@ def run_tasks(
             waiting.remove(chosen)
             if unwanted(chosen):
                 continue
-            running.append(chosen)
             chosen.begun()
-            engine.start(chosen)
+            try:
+                engine.start(chosen)
+            except WorkerError as error:
+                yield failing(chosen, error)
+            else:
+                running.append(chosen)
         if running:
             task, result = engine.wait()
             running.remove(task)
@@ -77,7 +81,7 @@ def run_tasks(
 
 
 def failing(task: Task, error: Exception) -> tuple[Task, Callable[[], Any]]:
-    """What ``Engine.wait`` gives of a task that never came to run."""
+    """What ``Engine.wait`` gives of a task that came to no result."""
 
     def result() -> Any:
         raise error

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from isobatch.pipeline.machine.environment import available_cores, memory_bytes
-from isobatch.pipeline.workers.call import Call, WorkerError
-from isobatch.pipeline.workers.engines import Task, failing
+from isobatch.pipeline.workers.call import Call
+from isobatch.pipeline.workers.engines import Task
 from isobatch.pipeline.workers.pool import Workers
 
 WORKER_BYTES = 2 << 30
@@ -26,7 +26,6 @@ class LocalEngine:
         self._limit = limit or max(1, memory_bytes() // WORKER_BYTES)
         self._cores = cores or available_cores()
         self._calls: dict[Call, Task] = {}
-        self._failed: list[tuple[Task, WorkerError]] = []
 
     def fits(self, task: Task, running: Sequence[Task]) -> bool:
         """Whether the task can start beside those that are running."""
@@ -38,16 +37,10 @@ class LocalEngine:
 
     def start(self, task: Task) -> None:
         """Fork a worker for the task."""
-        try:
-            call = self._workers.begin(task.environment, task.function, task.payload(), task.on_event)
-        except WorkerError as error:
-            self._failed.append((task, error))
-        else:
-            self._calls[call] = task
+        call = self._workers.begin(task.environment, task.function, task.payload(), task.on_event)
+        self._calls[call] = task
 
     def wait(self) -> tuple[Task, Callable[[], Any]]:
         """The first started task to end, and its result."""
-        if self._failed:
-            return failing(*self._failed.pop())
         call = self._workers.wait(list(self._calls))
         return self._calls.pop(call), call.result

@@ -35,7 +35,6 @@ class RayEngine:
         self.machines = 0  # which have answered a call
         self.left_out: Sequence[str] = cluster.left_out
         self._running: dict[Any, Task] = {}
-        self._failed: list[tuple[Task, Exception]] = []
         self._token = secrets.token_hex(16)  # nobody else can guess where the study keeps files on a node
         self._put: dict[str, Shipped] = {}
         self._used: set[str] = set()
@@ -55,8 +54,7 @@ class RayEngine:
         self._cluster.count()
         if task.threads > self._cluster.largest:
             text = f"no machine of the cluster has {task.threads} processors for it"
-            self._failed.append((task, WorkerError(text, "VariantUnavailable", "use fewer --threads")))
-            return
+            raise WorkerError(text, "VariantUnavailable", "use fewer --threads")
         request = {
             "environment": bit_settings() | dict(task.environment),
             "function": task.function,
@@ -80,7 +78,7 @@ class RayEngine:
     def wait(self) -> tuple[Task, Callable[[], Any]]:
         """The first started task to end. Raises EngineError where the cluster has had no node left for a while."""
         since = time.monotonic()
-        while not self._failed:
+        while True:
             ready, _ = self._ray.wait(list(self._running), num_returns=1, timeout=_POLL_S)
             if ready:
                 task = self._running.pop(ready[0])
@@ -89,21 +87,21 @@ class RayEngine:
                 except Exception as error:  # of Ray
                     died = type(getattr(error, "cause", None) or error).__name__
                     text = f"its machine or process died {RETRIES + 1} times: {died}"
-                    self._failed.append((task, WorkerError(text, "crash")))
-                    break
+                    return failing(task, WorkerError(text, "crash"))
                 if "unlike" not in answer:
                     self._used.add(answer["node"])
                     self.machines = len(self._used)
                     return task, partial(self._result, task, answer)
                 self._cluster.leave_out(answer["node"], unlike(machine(task.environment), answer["unlike"]))
-                self._cluster.count()
-                self.start(task)
+                try:
+                    self.start(task)
+                except WorkerError as error:
+                    return failing(task, error)
             self._cluster.count()
             if self._cluster.nodes:
                 since = time.monotonic()
             elif time.monotonic() - since > self._timeout_s:
                 raise EngineError(f"the Ray cluster has had no usable machine for {self._timeout_s:g} s")
-        return failing(*self._failed.pop())
 
     def _result(self, task: Task, answer: Mapping[str, Any]) -> Any:
         """Write what the task wrote, pass on what it emitted, and give or raise its result."""
