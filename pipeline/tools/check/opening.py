@@ -175,9 +175,7 @@ def _onnx(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Callable[[st
     try:
         graph = load("isobatch.models.user_networks:open_network")(path, asked.threads, batch_axes=axes)
     except Exception as error:
-        kinds = [
-            kind.__name__ for kind in type(error).__mro__
-        ]  # they live beside onnx, which is loaded in workers only
+        kinds = {kind.__name__ for kind in type(error).__mro__}  # they live beside onnx, which only workers load
         if "OnnxError" not in kinds:
             raise
         if "FixedBatch" in kinds:
