@@ -14,8 +14,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from isobatch.models.weights.random_weights import random_state
-from isobatch.pipeline.inputs.crossing import SetStored
-from isobatch.pipeline.inputs.request import SetsAsked
+from isobatch.pipeline.inputs.request import SetsAsked, SetStored
 from isobatch.pipeline.records.codes import CODES
 from isobatch.pipeline.workers.pool import Workers
 from tests.faulty.studies import report
