@@ -49,11 +49,14 @@ def _row(result: SwitchResult) -> tuple[str | None, ...]:
 
 def _times(tried: VariantSwitches) -> list[Table]:
     """In a table of their own: beside the verdicts a terminal of 80 columns has no room for them."""
-    priced = [result for result in tried.results if result.ratio]
-    sizes = sorted({int(n) for result in priced for n in result.ratio})
-    columns = (Column("Switch"), *(Column(f"Time, N = {n}") for n in sizes))
-    rows = ((r.switch, *(numbers.known(r.ratio.get(str(n)), _ratio) for n in sizes)) for r in priced)
-    return [Table(f"{tried.variant}: calls over calls as shipped.", columns, tuple(rows))] if priced else []
+    priced = [(result.switch, n, interval) for result in tried.results for n, interval in result.ratio.items()]
+    if not priced:
+        return []
+    rounds = [interval.n for _, _, interval in priced]
+    of = " to ".join(map(str, sorted({min(rounds), max(rounds)})))
+    columns = Column("Switch"), Column("N", "number"), Column("Time", "number")
+    rows = tuple((switch, n, _ratio(interval)) for switch, n, interval in priced)
+    return [Table(f"{tried.variant}: calls over calls as shipped, n = {of}.", columns, rows)]
 
 
 def _read(result: SwitchResult) -> str | None:
@@ -75,7 +78,7 @@ def _holds(result: SwitchResult) -> str:
 
 def _ratio(interval: Interval) -> str:
     low, high = interval.low95, interval.high95
-    limits = "" if low is None or high is None else f" ({between(low, high, two_decimals)}, n = {interval.n})"
+    limits = "" if low is None or high is None else f" ({between(low, high, two_decimals)})"
     return f"{two_decimals(interval.median)} x{limits}"
 
 

@@ -139,7 +139,7 @@ def test_the_table_says_what_was_asked_read_back_and_found() -> None:
     )
     assert rows[0] == ("as shipped", None, "no: N = 4", None)
     assert rows[1] == ("it = on", "it: on", "yes", "yes")
-    assert times == (("it = on", "1.25 x (1.20 to 1.31, n = 10)"),)
+    assert times == (("it = on", "4", "1.25 x (1.20 to 1.31)"),)
     assert rows[2][1] == "could not be set; it: on"
     assert rows[3][1] == "cannot be read back, no effect seen"
     assert rows[4][2] == "no: not repeatable"
