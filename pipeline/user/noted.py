@@ -66,12 +66,8 @@ class Seen:
 def classes_over(singles: Leaves, seen: Mapping[int, Seen]) -> tuple[tuple[int, ...], ...]:
     """The N whose rows are equal, byte for byte, each image among the others; N = 1 with them."""
     count = len(next(iter(singles.values())))
-    alone = row_digests([*singles.values()], count)
-    digests = {1: alone}
-    for n, seen_here in seen.items():
-        digests[n] = np.zeros(count, alone.dtype)
-        for i, digest in seen_here.digests.items():
-            digests[n][i] = digest
+    digests = {1: row_digests([*singles.values()], count)}
+    digests |= {n: np.array([seen_here.digests[i] for i in range(count)]) for n, seen_here in seen.items()}
     return tuple(tuple(same) for same in classes_of(digests))
 
 
