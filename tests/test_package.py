@@ -57,19 +57,22 @@ def test_a_difference_that_is_no_number_is_the_largest() -> None:
 def test_the_plugin_hands_its_options_to_the_assertion(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(
         "import sys\n"
-        "def test_one(assert_batch_invariant):\n"
+        "def test_lenient(assert_batch_invariant):\n"
         "    assert 'torch' not in sys.modules\n"
+        "    assert_batch_invariant(*mixing())\n"
+        "def test_strict(assert_batch_invariant):\n"
+        "    assert_batch_invariant(*mixing(), relative_tolerance=0.0)\n"
+        "def mixing():\n"
         "    import torch\n"
         "    class Mean(torch.nn.Module):\n"
         "        def forward(self, x):\n"
         "            return x + x.mean(dim=0)\n"
         "    torch.manual_seed(0)\n"
-        "    assert_batch_invariant(torch.nn.Sequential(Mean()).eval(), torch.randn(6, 3))\n"
+        "    return torch.nn.Sequential(Mean()).eval(), torch.randn(6, 3)\n"
     )
-    done = with_plugin(tmp_path, "--isobatch-batch-sizes", "3")
-    assert done.returncode == 1 and "at N = 3 (tried N = 3)" in done.stdout, done.stdout + done.stderr
-    done = with_plugin(tmp_path, "--isobatch-tolerance", "1e6")
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = with_plugin(tmp_path, "--isobatch-batch-sizes", "3", "--isobatch-tolerance", "1e6")
+    assert done.returncode == 1 and "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
+    assert "test_strict" in done.stdout and "at N = 3 (tried N = 3)" in done.stdout
 
 
 def test_a_setting_that_is_no_number_stops_pytest_before_any_test(tmp_path: Path) -> None:

@@ -13,8 +13,7 @@ from isobatch.pipeline.evidence.mixing import mixes
 from isobatch.pipeline.explain.findings import why_closed
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.wording import counted, sizes
-from isobatch.pipeline.tools.check.asked import CheckRequest
-from isobatch.pipeline.tools.check.crossing import VariantAsked
+from isobatch.pipeline.tools.check.asked import CheckRequest, VariantAsked
 from isobatch.pipeline.tools.check.examples import Examples, random_examples, read
 from isobatch.pipeline.tools.check.opening import Opened, Unverified, opened
 from isobatch.pipeline.tools.check.records import VariantChecked
