@@ -64,11 +64,6 @@ def add_margin(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def read_margin(arguments: argparse.Namespace) -> float | None:
-    """The margin of equivalence in points. Raises UsageError where it is no number of at least 0."""
-    return real_number("--equivalence-margin", arguments.equivalence_margin)
-
-
 def read_policy(arguments: argparse.Namespace) -> PolicyFlags:
     """The policy of the file, if one is named, with the flags in place of what it says.
 
