@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -77,11 +77,8 @@ def _compared(
     comparisons: list[Compared] = []
     for condition in asked.conditions:
         where = f", {condition}" if len(asked.conditions) > 1 else ""
-        with ExitStack() as stack:
-            if first is not None and condition is asked.conditions[0]:
-                runner = first
-            else:
-                runner = stack.enter_context(opened(network, condition.threads, as_it_is=as_it_is))
+        at_hand = first is not None and condition is asked.conditions[0]
+        with nullcontext(first) if at_hand else opened(network, condition.threads, as_it_is=as_it_is) as runner:
             comparisons.append(
                 compared(
                     runner,
