@@ -5,6 +5,7 @@ graph: onnxruntime packs those for nodes one subgraph deep, as it does for nodes
 Gemm on weights that are not packed gives other bits; so there is no If around the Scan.
 """
 
+import copy
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -86,8 +87,7 @@ def canonical_model(graph: WatchedGraph, rules: Mapping[str, Canonical]) -> Mode
         rule = rules.get(layer.name)
         new_nodes = layer.nodes if rule is None else rewriting.rewritten(layer, rule)
         nodes |= {id(node): node for node in new_nodes}
-    model = ModelProto()
-    model.CopyFrom(graph.model)
+    model = copy.deepcopy(graph.model)
     del model.graph.node[:], model.graph.value_info[:]
     model.graph.node.extend([*rewriting.shared.values(), *nodes.values()])
     model.graph.initializer.extend(rewriting.constants.values())
@@ -200,8 +200,7 @@ def _renamed(layer: GraphLayer) -> list[NodeProto]:
     new = dict(zip(own, _inside(layer, "part", own), strict=True))
     nodes = []
     for node in layer.nodes:
-        twin = NodeProto()
-        twin.CopyFrom(node)
+        twin = copy.deepcopy(node)
         rename([twin], new)
         twin.name = f"{layer.name}/part/{_written(node)}"  # its own name may be missing or given twice
         nodes.append(twin)

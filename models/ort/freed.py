@@ -28,9 +28,8 @@ def with_free_batch(model: ModelProto, path: Path) -> tuple[ModelProto, tuple[st
     Raises OnnxError where the number is inside the graph as well.
     """
     size = fixed_batch(model)
-    freed = free_batch(model)
     if size is None:
-        return freed, ()
+        return free_batch(model), ()
     if size > 1 and (axes := where_names_agree(model)):
         raise OnnxError(
             f"{path}: its first axis is fixed at {size}, and another is free, the same in every input and output: "
