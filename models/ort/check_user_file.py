@@ -124,8 +124,8 @@ def _check_operators(model: onnx.ModelProto, path: Path) -> None:
     newest = onnx.defs.onnx_opset_version()
     if not 1 <= version <= newest:
         raise OnnxError(f"{path} asks for opset {version}; known are 1 to {newest}: export it again with one of them")
-    schemas = onnx.defs.get_all_schemas_with_history()
-    names = {schema.name for schema in schemas if schema.domain == "" and schema.since_version <= version}
+    schemas = [schema for schema in onnx.defs.get_all_schemas_with_history() if schema.domain == ""]
+    names = {schema.name for schema in schemas if schema.since_version <= version}
     own = {(function.domain, function.name) for function in model.functions}
     for node in nodes:
         if (node.domain, node.op_type) in own:
@@ -139,6 +139,13 @@ def _check_operators(model: onnx.ModelProto, path: Path) -> None:
             raise OnnxError(
                 f"{path}: opset {version} has no operator {node.op_type!r} (nearest: "
                 f"{nearest(node.op_type, names)!r}); correct the opset_import or export the model again"
+            )
+        if node.domain in _STANDARD and onnx.defs.get_schema(node.op_type, version, "").deprecated:
+            later = [one.since_version for one in schemas if one.name == node.op_type and one.since_version > version]
+            anew = f"opset {min(later)}, where it is defined anew" if later else "another operator in its place"
+            raise OnnxError(
+                f"{path}: opset {version} has withdrawn its operator {node.op_type!r} (deprecated), and onnx's checker "
+                f"refuses it: export the model again with {anew}"
             )
 
 

@@ -226,6 +226,15 @@ def unknown_operator(model: onnx.ModelProto) -> None:
     model.graph.node[1].op_type = "Rely"
 
 
+def withdrawn_operator(model: onnx.ModelProto, operator: str = "GroupNormalization") -> None:
+    model.graph.node[1].op_type = operator
+    model.opset_import[0].version = 18
+
+
+def withdrawn_for_good(model: onnx.ModelProto) -> None:
+    withdrawn_operator(model, "Scatter")
+
+
 def sparse(model: onnx.ModelProto) -> None:
     values, places = (
         helper.make_tensor(n, t, [1], [1]) for n, t in (("thin", TensorProto.FLOAT), ("", TensorProto.INT64))
@@ -254,6 +263,8 @@ def dangling_input(model: onnx.ModelProto) -> None:
         (zero_axis, "an axis of 'images' has length 0"),
         (custom_domain, "custom domain 'my.company'"),
         (unknown_operator, "nearest: 'Relu'"),
+        (withdrawn_operator, "'GroupNormalization' .* with opset 21, where it is defined anew"),
+        (withdrawn_for_good, "'Scatter' .* with another operator in its place"),
         (future_opset, "opset 9999"),
         (no_opset, "opset 0"),
         (dangling_input, "nowhere"),
