@@ -15,8 +15,9 @@ from isobatch.models.ort.compared_outputs import NUMBERS, keep_comparable
 from isobatch.models.ort.external_data import LIMIT_BYTES as LIMIT_BYTES
 from isobatch.models.ort.external_data import OnnxError as OnnxError  # with the check that raises it
 from isobatch.models.ort.external_data import find_messages, take_in
-from isobatch.models.ort.freed import require_one_batch, shapes_of_a_call, with_free_batch
-from isobatch.models.ort.interface import inputs_of, known_axes, named_throughout, real_inputs, tidy_free_axes, to_store
+from isobatch.models.ort.freed import require_one_batch, with_free_batch
+from isobatch.models.ort.interface import inputs_of, real_inputs, tidy_free_axes, to_store
+from isobatch.models.ort.output_shapes import infer_output_shapes, learn_output_shapes
 from isobatch.models.ort.session import in_words, open_session
 from isobatch.models.shared.regular_files import Altered, read_regular
 from isobatch.models.spec.interface import Input
@@ -72,11 +73,11 @@ def check_onnx(
     _check_interface(model, path)
     altered = keep_comparable(model, path)
     unread += _drop_unread(model)  # what only outputs that are left out needed
-    learnt = _infer_output_shapes(model)  # whose axes --batch-axis may name
+    learnt = infer_output_shapes(model)  # whose axes --batch-axis may name
     turned = batch_first(model, batch_axes)
     require_one_batch(model, path)
     raised = _raise_old_opset(model, path)
-    learnt += _learn_output_shapes(model)
+    learnt += learn_output_shapes(model)
     _check_validity(model, path)
     model, freed = with_free_batch(model, path)
     if external or turned:  # what is kept of another file, or of this one with other axes, is not this one's
@@ -181,35 +182,6 @@ def _raise_old_opset(model: onnx.ModelProto, path: Path) -> tuple[str, ...]:
         ) from error
     model.CopyFrom(raised)
     return (f"raised from opset {version} to {_RAISED_TO} (onnx.version_converter), as onnxruntime needs it",)
-
-
-def _infer_output_shapes(model: onnx.ModelProto) -> tuple[str, ...]:
-    """Give outputs without a shape the one that follows from those of the inputs; a note where there were any."""
-    bare = {value.name: value for value in model.graph.output if not value.type.tensor_type.HasField("shape")}
-    if not bare:
-        return ()
-    with contextlib.suppress(Exception):  # what is wrong with the graph is said by the checks that follow
-        found = [value for value in named_throughout(model).graph.output if value.name in bare and known_axes(value)]
-        for value in found:
-            bare[value.name].CopyFrom(value)
-        told = ", ".join(repr(value.name) for value in found)
-        return (f"the shape of its output {told} was inferred (onnx.shape_inference)",) if found else ()
-    return ()
-
-
-def _learn_output_shapes(model: onnx.ModelProto) -> tuple[str, ...]:
-    """Give outputs still without a shape the one that a call has, the batch free; a note where there were any."""
-    bare = [value for value in model.graph.output if not value.type.tensor_type.HasField("shape")]
-    if not bare:
-        return ()
-    try:
-        shapes = shapes_of_a_call(model)
-    except Exception:  # what is wrong with the graph is said by the checks that follow
-        return ()
-    for value in bare:
-        shape = [None, *shapes[value.name][1:]][: len(shapes[value.name])]
-        value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, value.type.tensor_type.elem_type, shape))
-    return (f"the shape of its output {', '.join(repr(value.name) for value in bare)} was learnt from a call",)
 
 
 def _check_interface(model: onnx.ModelProto, path: Path) -> None:

@@ -97,12 +97,6 @@ def named_throughout(model: ModelProto) -> ModelProto:
     return onnx.shape_inference.infer_shapes(named, data_prop=True)
 
 
-def known_axes(value: ValueInfoProto) -> bool:
-    """Whether a shape is there, with a number or a name for every axis but the first."""
-    has_shape = value.type.tensor_type.HasField("shape")
-    return has_shape and all(axis.dim_value or axis.dim_param for axis in _axes(value.type)[1:])
-
-
 def where_names_agree(model: ModelProto) -> str:
     """``x=1,y=1``: where the only name of an axis that all inputs and outputs share stands, behind some first axis."""
     values = (*real_inputs(model), *model.graph.output)
