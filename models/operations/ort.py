@@ -1,7 +1,7 @@
 """Single operations in onnxruntime: one node a model, in float32 and in the integer operators of a quantized graph."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -54,10 +54,9 @@ _DYNAMIC = (
 """A linear layer whose activation scale comes with the batch, as the dynamic quantizer writes it."""
 
 
-@contextmanager
-def open_ort(arithmetic: str, threads: int) -> Iterator[Prepare]:
+def open_ort(arithmetic: str, threads: int) -> AbstractContextManager[Prepare]:
     """Kernels of ``ort-fp32`` or ``ort-int8``."""
-    yield partial(_float if arithmetic == "ort-fp32" else _integer, threads)
+    return nullcontext(partial(_float if arithmetic == "ort-fp32" else _integer, threads))
 
 
 def _float(threads: int, operation: Operation, weights: Drawn) -> Kernel | None:

@@ -188,12 +188,6 @@ def _inside(layer: GraphLayer, word: str, names: Iterable[str]) -> list[str]:
     return [f"{layer.name}/{word}/{name}" for name in names]
 
 
-def _written(node: NodeProto) -> str:
-    """The first value that this node writes: no other node writes it."""
-    written: str = next(name for name in node.output if name)
-    return written
-
-
 def _renamed(layer: GraphLayer) -> list[NodeProto]:
     """The layer's nodes for a subgraph, where no name of the graph around it may be given again."""
     own = [*layer.inputs, *(name for node in layer.nodes for name in node.output if name)]
@@ -202,7 +196,8 @@ def _renamed(layer: GraphLayer) -> list[NodeProto]:
     for node in layer.nodes:
         twin = copy.deepcopy(node)
         rename([twin], new)
-        twin.name = f"{layer.name}/part/{_written(node)}"  # its own name may be missing or given twice
+        written = next(filter(None, node.output))  # by this node alone; its own name may be missing or given twice
+        twin.name = f"{layer.name}/part/{written}"
         nodes.append(twin)
     return nodes
 

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import numpy as np
@@ -102,11 +102,9 @@ class ExaminedGraphRunner:
                 )
         return ""
 
-    @contextmanager
-    def one_thread(self) -> Iterator[None]:
+    def one_thread(self) -> AbstractContextManager[None]:
         """Sessions of single layers have one thread until the end of the block."""
-        with self._watched.threads(1):
-            yield
+        return self._watched.threads(1)
 
 
 def _convolution(
