@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from isobatch.models.pytorch.device.devices import Device, kernels_on, timed
 from isobatch.models.pytorch.examined import ExaminedTorchRunner
 from isobatch.models.pytorch.kernels import convolution_error
-from isobatch.models.pytorch.runner import NAMES, to_numpy
+from isobatch.models.pytorch.runner import NAMES
+from isobatch.models.pytorch.tensors import to_numpy
 from isobatch.models.spec.case import Case
 from isobatch.models.spec.runner import Rows
 from isobatch.models.spec.words import CudaOptions, Effective, RunnerSettings

@@ -4,6 +4,7 @@ Such as rows on rounding ties, where kernels that differ in one rounding give di
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from isobatch.models.pytorch.calls import shallow_copy
 from isobatch.models.pytorch.examined import ExaminedTorchRunner
 from isobatch.models.pytorch.find_layers import Unit
 from isobatch.models.pytorch.int8.modules import weight_parts
-from isobatch.models.pytorch.reproducer import Made, rows_as_tensors, torch_case
+from isobatch.models.pytorch.reproducer import torch_case
 from isobatch.models.pytorch.tensors import Form
 from isobatch.models.shared.crafted_numbers import CODES, STEPS, TIE, extreme_steps, extreme_weights, nearby, pairs
 from isobatch.models.spec.case import Case
@@ -65,11 +66,8 @@ class IntegerTorchRunner(ExaminedTorchRunner):
             function, rows = provoked
             inputs = tuple(np.repeat(row, batch, axis=0) for row in rows)
             slots = [slot for slot in unit.slots if slot]
-            tensors = tuple(slot.tensor(values) for slot, values in zip(slots, inputs, strict=True))
-            made = Made(
-                function, tensors, {}, rows_as_tensors(slots, tensors), tuple(slot for slot in unit.results if slot)
-            )
-            return torch_case(made, inputs, torch.get_num_threads())
+            tensors = (slot.tensor(values) for slot, values in zip(slots, inputs, strict=True))
+            return torch_case(partial(function, *tensors), slots, unit.results, inputs)
 
     def accumulators(self, layer: str, inputs: Rows) -> Accumulators | None:
         """Of a convolution, linear layer or addition of two; None for other layers. Raises as ``provoke``."""
@@ -129,7 +127,7 @@ def _biased(module: Any, form: Form, draws: np.random.Generator, offset: float) 
     steps = draws.integers(*STEPS, len(sums)) + offset - float(module.zero_point)
     assert form.scale is not None
     exact = steps * float(module.scale) - sums * form.scale * scales
-    twin: Any = shallow_copy(module, lambda path, original, copy: copy)
+    twin: Any = shallow_copy(module)
     twin.set_weight_bias(weight, torch.from_numpy(nearby(exact, draws)))
     return twin, (np.broadcast_to(codes, form.shape).astype(np.uint8),)
 
@@ -205,7 +203,7 @@ def _extremes(unit: Unit, code: int) -> Provoked | None:
     step = float(module.scale)
     scales = steps * step / (np.maximum(np.abs(sums), 1) * forms[0].scale)
     biases = np.where(sums < 0, 2.0 * steps * step, 0.0).astype(np.float32)
-    twin: Any = shallow_copy(module, lambda path, original, copy: copy)
+    twin: Any = shallow_copy(module)
     by_channel = torch.from_numpy(scales), torch.zeros(len(scales), dtype=torch.int64)
     packed = torch._make_per_channel_quantized_tensor(torch.from_numpy(weights), *by_channel, 0)
     twin.set_weight_bias(packed, torch.from_numpy(biases))
