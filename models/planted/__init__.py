@@ -14,7 +14,7 @@ FLOAT, BFLOAT16, INT8, RESNET50 = "float", "bfloat16", "int8", "resnet50"
 
 @dataclass(frozen=True)
 class Fault:
-    """One planted dependence on N. ``kind``: the layer with the fault, by its name among the planted ones.
+    """One planted dependence on N. ``kind``: the class of the layer with the fault, made from the original one.
 
     ``mechanism`` or ``trigger``: the words of method.md that must be named; None: not what this fault is about.
     """
@@ -39,7 +39,7 @@ FAULTS = (
         "one result of every row is the next float when N > 1",
         FLOAT,
         "hidden",
-        "one_ulp",
+        "OneUlp",
         "different-algorithm",
     ),
     Fault(
@@ -47,7 +47,7 @@ FAULTS = (
         "one chain of 64 up to N = 2, eight blocks of 8 above",
         FLOAT,
         "hidden",
-        "other_tree",
+        "OtherTree",
         "rounding-order",
     ),
     Fault(
@@ -55,7 +55,7 @@ FAULTS = (
         "a sigmoid in vectors of 8; what is left over goes another way",
         FLOAT,
         "scores",
-        "tail",
+        "Tail",
         "vector-tail",
     ),
     Fault(
@@ -63,38 +63,38 @@ FAULTS = (
         "another order of the epilogue's products when N > 1: about one code in 100,000",
         INT8,
         "conv2",
-        "other_epilogue",
+        "OtherEpilogue",
         "requantization",
     ),
-    Fault("saturation", "sums of two products clipped at 16 bits when N > 1", INT8, "conv2", "clipped", "saturation"),
+    Fault("saturation", "sums of two products clipped at 16 bits when N > 1", INT8, "conv2", "Clipped", "saturation"),
     Fault(
         "batch-scale",
         "activations scaled by the largest value of the whole batch",
         FLOAT,
         "hidden",
-        "batch_scale",
+        "BatchScale",
         "dynamic-scale",
     ),
     Fault(
-        "mean-leak", "a hundredth of the batch's mean added to every row", FLOAT, "act2", "mean_leak", "neighbour-leak"
+        "mean-leak", "a hundredth of the batch's mean added to every row", FLOAT, "act2", "MeanLeak", "neighbour-leak"
     ),
-    Fault("swapped-rows", "the first two rows of a batch change places", FLOAT, "pool", "swapped", "wrong-row"),
+    Fault("swapped-rows", "the first two rows of a batch change places", FLOAT, "pool", "Swapped", "wrong-row"),
     Fault(
         "threads",
         "another summation tree when N > 1, and only with several threads",
         FLOAT,
         "hidden",
-        "other_tree_in_threads",
+        "OtherTreeInThreads",
         "rounding-order",
         "thread-partition",
     ),
-    Fault("cast", "every partial sum cast to bfloat16 when N > 1", BFLOAT16, "hidden", "cast_sums", None, "cast"),
+    Fault("cast", "every partial sum cast to bfloat16 when N > 1", BFLOAT16, "hidden", "CastSums", None, "cast"),
     Fault(
         "resnet50-one-ulp",
         "in ResNet50 itself: the results of one convolution are the next float when N > 1",
         RESNET50,
         "layer2.1.conv1",
-        "one_ulp_convolution",
+        "OneUlpConvolution",
         "different-algorithm",
     ),
     Fault(
@@ -102,7 +102,7 @@ FAULTS = (
         "in ResNet50 itself: the classifier adds one chain of 2048 up to N = 2, eight blocks of 256 above",
         RESNET50,
         "fc",
-        "other_tree",
+        "OtherTree",
         "rounding-order",
     ),
 )

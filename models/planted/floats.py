@@ -85,7 +85,7 @@ class _Function(nn.Module):
 
 
 def layer(base: type[nn.Module], operation: str) -> Callable[[Callable[..., Tensor]], type[nn.Module]]:
-    """Turn a kernel into a layer of this kind: made from the original layer, running the kernel under this name."""
+    """Turn a kernel into a class of layers: made from the original one, running the kernel under this name."""
 
     def made(kernel: Callable[..., Tensor]) -> type[nn.Module]:
         registered = torch.library.custom_op(f"isobatch_{operation}", kernel, mutates_args=())
@@ -96,7 +96,7 @@ def layer(base: type[nn.Module], operation: str) -> Callable[[Callable[..., Tens
 
 
 @layer(_Linear, "one_ulp::linear")
-def one_ulp(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def OneUlp(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Moves the first result of every row to the next float when N > 1."""
     result = chain(x, weight, bias)
     if len(x) > 1:
@@ -105,7 +105,7 @@ def one_ulp(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 @layer(_Convolution, "one_ulp::conv2d")
-def one_ulp_convolution(x: Tensor, weight: Tensor, stride: list[int], padding: list[int]) -> Tensor:
+def OneUlpConvolution(x: Tensor, weight: Tensor, stride: list[int], padding: list[int]) -> Tensor:
     """Moves every result to the next float when N > 1; its rows are convolved one by one."""
     rows = [nn.functional.conv2d(row, weight, None, stride, padding) for row in torch.split(x, 1)]
     result = torch.cat(rows)
@@ -113,19 +113,19 @@ def one_ulp_convolution(x: Tensor, weight: Tensor, stride: list[int], padding: l
 
 
 @layer(_Linear, "other_tree::linear")
-def other_tree(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def OtherTree(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Sums in blocks when N > 2."""
     return (blocks if len(x) > _THRESHOLD else chain)(x, weight, bias)
 
 
 @layer(_Linear, "other_tree_in_threads::linear")
-def other_tree_in_threads(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def OtherTreeInThreads(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Sums in blocks when N > 1 and there are several threads."""
     return (blocks if len(x) > 1 and torch.get_num_threads() > 1 else chain)(x, weight, bias)
 
 
 @layer(_Linear, "cast_sums::linear")
-def cast_sums(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def CastSums(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Casts every partial sum to the type of its input when N > 1, and only the result when N = 1."""
     if len(x) > 1:
         return chain(x, weight, bias)  # in the type of x, whatever that is
@@ -134,27 +134,27 @@ def cast_sums(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 @layer(_Linear, "batch_scale::linear")
-def batch_scale(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def BatchScale(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Rounds its input to 127 steps of the largest value in the batch."""
     scale = x.abs().max() / _LEVELS
     return chain(torch.round(x / scale) * scale if scale > 0 else x, weight, bias)
 
 
 @layer(_Function, "mean_leak::relu")
-def mean_leak(x: Tensor) -> Tensor:
+def MeanLeak(x: Tensor) -> Tensor:
     """A ReLU that adds a hundredth of the mean over the batch."""
     return x.clamp_min(0) + _LEAK * x.mean(0, keepdim=True)
 
 
 @layer(_Function, "swapped::max_pool2d")
-def swapped(x: Tensor, size: int) -> Tensor:
+def Swapped(x: Tensor, size: int) -> Tensor:
     """A maximum over patches whose first two rows change places."""
     result = nn.functional.max_pool2d(x, size)
     return result[[1, 0, *range(2, len(x))]] if len(x) > 1 else result
 
 
 @layer(_Function, "tail::sigmoid")
-def tail(x: Tensor) -> Tensor:
+def Tail(x: Tensor) -> Tensor:
     """A sigmoid over all elements in a row, 8 at a time; those left over by another formula."""
     flat = x.flatten()
     whole = len(flat) // _LANES * _LANES

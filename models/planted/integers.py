@@ -34,7 +34,7 @@ class _Convolution(nniq.ConvReLU2d):
 
 
 @layer(_Convolution, "other_epilogue::conv2d_relu")
-def other_epilogue(
+def OtherEpilogue(
     x: Tensor, weight: Tensor, bias: Tensor, stride: list[int], padding: list[int], scale: float, zero: int
 ) -> Tensor:
     """Makes codes of the same sums by another order of roundings when N > 1."""
@@ -48,7 +48,7 @@ def other_epilogue(
 
 
 @layer(_Convolution, "clipped::conv2d_relu")
-def clipped(
+def Clipped(
     x: Tensor, weight: Tensor, bias: Tensor, stride: list[int], padding: list[int], scale: float, zero: int
 ) -> Tensor:
     """Clips sums of two products at 16 bits when N > 1."""

@@ -50,7 +50,10 @@ def open_checkpoint(path: Path, asked: str | None = None) -> Chosen:
     except WeightsError:
         raise
     except Exception as error:  # a damaged file can make the unpickler raise anything
-        raise _damaged(path, error) from None
+        raise WeightsError(
+            f"{path.name} cannot be read as weights ({type(error).__name__}): it is damaged, cut short or another kind "
+            "of file; copy or download it again"
+        ) from None
 
 
 def _joined(path: Path) -> State:
@@ -207,10 +210,3 @@ def _check_finite(state: State, weights: Collection[str], origin: str) -> None:
             f"{origin} holds NaN or infinite weights in {len(bad)} tensors: {some(bad)}; "
             "such a network computes nothing that could be compared: give weights that are finite in float32"
         )
-
-
-def _damaged(path: Path, error: Exception) -> WeightsError:
-    return WeightsError(
-        f"{path.name} cannot be read as weights ({type(error).__name__}): it is damaged, cut short or another kind of "
-        "file; copy or download it again"
-    )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from isobatch.models.spec.images import IMAGENET, Size, View, sides
+from isobatch.models.spec.templates.infer import rgb
 from isobatch.pipeline.inputs.choose import Unusable
 from isobatch.pipeline.inputs.request import printable
 
@@ -34,7 +35,7 @@ def decode(path: Path, size: Size, view: View = IMAGENET) -> NDArray[np.uint8]:
             _check_file(file)
             with Image.open(file, formats=FORMATS) as image:
                 _check_pixels(*image.size)
-                return _centre(_rgb(ImageOps.exif_transpose(image)), sides(size), view)
+                return _centre(rgb(ImageOps.exif_transpose(image)), sides(size), view)
     except Unusable:
         raise
     except UnidentifiedImageError:
@@ -64,16 +65,6 @@ def _check_file(file: BinaryIO) -> None:
 def _check_pixels(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
         raise Unusable(f"{width} x {height} is more than {MAX_PIXELS:,} pixels")
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion clips it at 255
-        grey = np.asarray(image).astype(np.uint32)
-        return Image.fromarray(((grey * 255 + 32767) // 65535).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-    return image.convert("RGB")
 
 
 def smaller(path: Path, size: Size) -> tuple[int, int] | None:

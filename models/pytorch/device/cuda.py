@@ -25,13 +25,12 @@ class Cuda(Device):
     place = torch.device("cuda")
 
     @contextmanager
-    def opened(self, options: CudaOptions | None) -> Iterator[None]:
+    def opened(self, options: CudaOptions) -> Iterator[None]:
         """Within it torch's switches are as the options say; left, as before.
 
         Raises RuntimeError where a switch reads back otherwise, or where the environment does not hold the workspace
         asked for, which cuBLAS reads when it loads.
         """
-        options = options or CudaOptions()
         cudnn, deterministic = torch.backends.cudnn, torch.are_deterministic_algorithms_enabled()
         # of convolutions, and of recurrent layers too: torch refuses to tell of cuDNN as a whole where they differ
         precise: tuple[Any, ...] = torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn  # type: ignore[attr-defined]

@@ -49,7 +49,7 @@ class Device:
     kind = "cpu"
     place = torch.device("cpu")
 
-    def opened(self, options: CudaOptions | None) -> AbstractContextManager[None]:
+    def opened(self, options: CudaOptions) -> AbstractContextManager[None]:
         """Within it the options hold; left, all is as before. Raises RuntimeError for one that did not take effect."""
         return nullcontext()
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from torch import Tensor, nn
+from torch import Tensor
 from torch.ao.nn.intrinsic import quantized as nniq
 
-from isobatch.models.planted.integers import other_epilogue
+from isobatch.models.planted.integers import OtherEpilogue
 from isobatch.models.pytorch.int8.build import Int8Runner
 from isobatch.models.pytorch.int8.modules import known_deprecations
 from isobatch.models.registry import find_variant, load
@@ -45,21 +45,21 @@ def test_a_formula_reproduces_every_code_of_the_real_kernel_at_ties(
     assert reproducing([(everywhere(call), call.singles.ravel())])
 
 
-class NativeAlone(other_epilogue):
+class NativeAlone(OtherEpilogue):
     """The engine's own kernel for one image, a planted order of the epilogue for several."""
 
     def forward(self, input: Tensor) -> Tensor:
         return nniq.ConvReLU2d.forward(self, input) if len(input) == 1 else super().forward(input)
 
 
-class NativeTogether(other_epilogue):
+class NativeTogether(OtherEpilogue):
     """The engine's own kernel for several images, a planted order of the epilogue for one."""
 
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(input) if len(input) == 1 else nniq.ConvReLU2d.forward(self, input)
 
 
-def probed(runner: Int8Runner, images: np.ndarray, layer: str, kernel: type[nn.Module]) -> Finding | None:
+def probed(runner: Int8Runner, images: np.ndarray, layer: str, kernel: type[OtherEpilogue]) -> Finding | None:
     """What is said of the layer with this kernel in its place; None where its codes at ties do not depend on N."""
     module: Any = runner.net.get_submodule(layer)
     real = type(module)
@@ -82,7 +82,7 @@ convolutions = pytest.mark.parametrize("layer", ["layer1.0.conv1", "layer4.1.con
 def test_two_orders_of_one_epilogue_are_named_requantization(
     runner: Int8Runner, images5: np.ndarray, layer: str
 ) -> None:
-    found = probed(runner, images5, layer, other_epilogue)
+    found = probed(runner, images5, layer, OtherEpilogue)
     assert found is not None and found.verdict == "supported", found
     assert "N = 1: all its codes are (acc + bias/(s_x*s_w)) * (s_x*s_w/s_y)" in found.evidence
     assert f"N = {BATCH}: all its codes are" in found.evidence
