@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from isobatch.models.spec.images import IMAGENET, Size, View, sides
-from isobatch.models.spec.templates.infer import rgb
+from isobatch.models.spec.templates.infer import resized, rgb
 from isobatch.pipeline.inputs.choose import Unusable
 from isobatch.pipeline.inputs.request import printable
 
@@ -82,21 +82,10 @@ def _centre(image: Image.Image, size: tuple[int, int], view: View) -> NDArray[np
     height, width = size
     if image.size == (width, height) and not view.forced:
         return np.asarray(image)
-    wide, high = _resized(image.size, size, view)
+    short_sides = view.short_side(height), view.short_side(width)
+    facts = {"height": height, "width": width, "resize_to": view.resize_to, "short_sides": short_sides}
+    wide, high = resized(image.size, facts)
     _check_pixels(wide, high)  # one row of a million pixels would grow to 256 rows of 256 million
-    resized = image.resize((wide, high), Image.Resampling[view.interpolation.upper()])
+    scaled = image.resize((wide, high), Image.Resampling[view.interpolation.upper()])
     left, top = round((wide - width) / 2), round((high - height) / 2)
-    return np.asarray(resized.crop((left, top, left + width, top + height)))
-
-
-def _resized(picture: tuple[int, int], size: tuple[int, int], view: View) -> tuple[int, int]:
-    """Width and height that a picture is resized to before its centre of ``size`` is cut out."""
-    if view.resize_to is not None:
-        return view.resize_to[1], view.resize_to[0]
-    height, width = size
-    if height == width:
-        short = view.short_side(height)
-        long = int(short * max(picture) / min(picture))
-        return (short, long) if picture[0] <= picture[1] else (long, short)
-    factor = max(view.short_side(width) / picture[0], view.short_side(height) / picture[1])
-    return max(width, round(picture[0] * factor)), max(height, round(picture[1] * factor))
+    return np.asarray(scaled.crop((left, top, left + width, top + height)))
