@@ -123,7 +123,7 @@ def _biased(module: Any, form: Form, draws: np.random.Generator, offset: float) 
     codes = draws.integers(0, STEPS[1], (1, form.shape[1]) + (1,) * (len(form.shape) - 2))
     weight = module.weight()
     scales = weight_parts(weight)["scales"].numpy()
-    sums = _sums(module, weight.int_repr().double(), torch.from_numpy(codes - float(form.zero_point)), form)
+    sums = _sums(module, torch.from_numpy(codes - float(form.zero_point)), form)
     steps = draws.integers(*STEPS, len(sums)) + offset - float(module.zero_point)
     assert form.scale is not None
     exact = steps * float(module.scale) - sums * form.scale * scales
@@ -132,14 +132,13 @@ def _biased(module: Any, form: Form, draws: np.random.Generator, offset: float) 
     return twin, (np.broadcast_to(codes, form.shape).astype(np.uint8),)
 
 
-def _sums(module: Any, weight: Tensor, values: Tensor, form: Form) -> NDArray[np.float64]:
+def _sums(module: Any, values: Tensor, form: Form) -> NDArray[np.float64]:
     """Integers [outputs]: of a linear layer, or of a convolution in the middle of these constant channels."""
-    if weight.ndim == 2:
-        return functional.linear(values, weight)[0].numpy()
+    if isinstance(module, nnq.Linear):
+        return _products(module, values).ravel()
     side = [min(length, _SIDE) for length in form.shape[2:]]
-    given = values.expand(*values.shape[:2], *side)
-    sums = functional.conv2d(given, weight, None, module.stride, module.padding, module.dilation, module.groups)
-    return sums[0, :, sums.shape[2] // 2, sums.shape[3] // 2].numpy()
+    sums = _products(module, values.expand(*values.shape[:2], *side))
+    return sums[0, :, sums.shape[2] // 2, sums.shape[3] // 2]
 
 
 def _accumulators(unit: Unit, called: Any, inputs: Rows) -> Accumulators | None:
