@@ -21,7 +21,8 @@ from isobatch.models.operations.table import (
     weight_codes,
 )
 from isobatch.models.pytorch.int8.modules import known_deprecations, quantized_engine
-from isobatch.models.pytorch.runner import NAMES, to_numpy, torch_threads
+from isobatch.models.pytorch.runner import NAMES, torch_threads
+from isobatch.models.pytorch.tensors import to_numpy
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.templates.network_torch import FORMATS
 

@@ -13,7 +13,7 @@ from isobatch.models.registry import find_variant
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.interventions import Provocable
 from isobatch.models.spec.outcome import CLASSES, Outcome
-from isobatch.models.spec.runner import WHOLE, Layer, Reaching, Rows
+from isobatch.models.spec.runner import WHOLE, Layer, Nested, Rows
 from isobatch.pipeline.certify.crossing import BatchRun, Kind, RangeAsked, TiesRun
 from isobatch.pipeline.deploy.folder import filled
 from isobatch.pipeline.evidence.evidence import differing_rows
@@ -109,7 +109,7 @@ def _ties(runner: Opened, asked: RangeAsked, images: NDArray[np.float32], deadli
 
     tested.watch(images[:1], remember)
     names = [name for name in layers if name not in left_out]
-    if isinstance(tested, Reaching):
+    if isinstance(tested, Nested):
         names = [name for name in names if tested.reaches(name, images[:2])]
     able = [name for name in names if tested.provoke(name, 1, asked.seed)[1]]
     if not able:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.interventions import Provocable
-from isobatch.models.spec.runner import Layer, Reaching, Rows
+from isobatch.models.spec.runner import Layer, Nested, Rows
 from isobatch.pipeline.compare.metrics import ulp
 from isobatch.pipeline.evidence.rows import (
     first_row_distance,
@@ -88,7 +88,7 @@ def locate(
         alive()
     _accuse_siblings(findings)
     for name, finding in findings.items():
-        if finding.batch_sizes and isinstance(runner, Reaching) and not runner.reaches(name, images):
+        if finding.batch_sizes and isinstance(runner, Nested) and not runner.reaches(name, images):
             innocent_of = dict.fromkeys(finding.differing, 0)
             findings[name] = LayerFinding(finding.layer, innocent_of, finding.tried, replayable=finding.replayable)
     located = Located(findings, bool(same_bits(watched, plain).all()), growth)

@@ -10,7 +10,6 @@ from typing import Any, cast
 
 from numpy.typing import NDArray
 
-from isobatch.models.registry import load
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.pipeline.evidence.evidence import Pass
@@ -201,7 +200,8 @@ def _delivered(
         remaining.remove(chosen)
         asked.say(f"{chosen.name}: verifying what is handed back")
         with opened(network, asked.conditions[0].threads) as fresh:
-            made = load("isobatch.models.user_networks:network_of")(chosen.candidate.build(fresh))
+            repaired: Any = chosen.candidate.build(fresh)
+            made = repaired.model if hasattr(repaired, "model") else repaired.net  # a ModelProto, or a module
         try:
             final = _compared(made, asked, "verifying what is handed back:", stop_at_first=False, as_it_is=True)
         except Exception as error:

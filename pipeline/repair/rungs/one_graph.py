@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from operator import methodcaller
 
-from isobatch.models.spec.repairable import OneGraph
-from isobatch.models.spec.runner import WHOLE, Canonical, Rewritable
+from isobatch.models.spec.runner import WHOLE, Canonical, Compiling, Rewritable
 from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung
 
 
@@ -26,7 +25,7 @@ RUNG = Rung(
     question="Is the network batch-invariant if a single image runs in the compiled graph of batches?",
     # needs a network that is compiled
     applies_to=lambda bench: (
-        "" if isinstance(bench.runner, OneGraph) else "it has no graph of its own for a single image"
+        "" if isinstance(bench.runner, Compiling) else "it has no graph of its own for a single image"
     ),
     apply=apply,
 )

@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -120,5 +121,5 @@ def _remedy_of_code(network: Opened, shape: tuple[int, ...]) -> str:
     net = network.watched.net
     channels = load("isobatch.models.user_factory:channels_of")(net)
     if len(shape) != 3 or channels in (None, shape[0]):
-        return f"it takes ({load('isobatch.models.user_factory:arguments_of')(net)}): {_OF_CODE}"
+        return f"it takes ({', '.join(signature(net.forward).parameters)}): {_OF_CODE}"
     return f"its first convolution takes {counted(channels, 'channel')}: --input-shape {channels}x{shape[1]}x{shape[2]}"
