@@ -12,16 +12,11 @@ from isobatch.pipeline.workers.wire import Crossing, Told
 
 
 @dataclass(frozen=True)
-class Making(Crossing):
-    """How a repaired network is made again: ``change`` of ``rungs.Candidate``, ``sha256`` of a rewritten graph."""
-
-    change: Mapping[str, Any]
-    sha256: str | None
-
-
-@dataclass(frozen=True)
 class Attempt(Crossing):
-    """One candidate of a rung, or ``why`` the rung has none."""
+    """One candidate of a rung, or ``why`` the rung has none.
+
+    ``change`` of ``rungs.Candidate`` and ``sha256`` of a rewritten graph: how the repaired network is made again.
+    """
 
     name: str  # of the rung
     why: str = ""
@@ -29,7 +24,8 @@ class Attempt(Crossing):
     bitwise: bool = True
     layers: tuple[str, ...] = ()
     serving: Mapping[str, int] | None = None
-    delivery: Making | None = None
+    change: Mapping[str, Any] | None = None
+    sha256: str | None = None
     holds: bool | None = None  # whether it kept what it is to keep, over all of the scope; None: it was not run
     verified: tuple[Verified, ...] = ()
     ratios: Mapping[int, tuple[float, ...]] = field(default_factory=dict)  # seconds repaired over native by N, rising

@@ -11,8 +11,8 @@ from isobatch.models.spec.runner import Runner
 from isobatch.models.spec.words import VariantUnavailable
 from isobatch.pipeline.compare.statistics import median_interval
 from isobatch.pipeline.records.wording import counted, number
-from isobatch.pipeline.repair.crossing import Attempt, Making
-from isobatch.pipeline.repair.records import PROOF, choose, free_limits, objective_cost
+from isobatch.pipeline.repair.crossing import Attempt
+from isobatch.pipeline.repair.records import PROOF, free_limits, objective_cost
 from isobatch.pipeline.repair.rungs import Bench, Candidate, DoesNotHold, Rung, all_rungs
 from isobatch.pipeline.repair.verify import ENOUGH_PAIRS, OutOfTime, Scope, Verified, study_sizes, time_ratios, verify
 
@@ -29,8 +29,7 @@ class Tried(Attempt):
     @classmethod
     def by(cls, rung: str, candidate: Candidate, why: str = "", verified: Sequence[Verified] = (), **seen: Any) -> Self:
         """What became of this candidate; ``verified``: by input set and thread count. ``seen``: further fields."""
-        told = candidate.how, candidate.bitwise, candidate.layers, candidate.serving
-        seen.setdefault("delivery", Making(candidate.change, None))
+        told = candidate.how, candidate.bitwise, candidate.layers, candidate.serving, candidate.change
         holds = _all_hold(candidate, verified) if verified else None
         return cls(rung, why, *told, holds=holds, verified=tuple(verified), candidate=candidate, **seen)
 
@@ -159,7 +158,7 @@ def _tried(name: str, candidate: Candidate, bench: Bench, scope: Scope) -> Tried
     with candidate.build(bench.runner) as repaired:
         check(bench.runner, repaired, bench.threads)
         recomputed = share(repaired)
-        made = Making(candidate.change, repaired.digest() if isinstance(repaired, Digested) else None)
+        sha256 = repaired.digest() if isinstance(repaired, Digested) else None
         if _all_hold(candidate, verified):
             scope.say(f"{name}: timing it against the native network")
             sizes = (
@@ -173,7 +172,7 @@ def _tried(name: str, candidate: Candidate, bench: Bench, scope: Scope) -> Tried
         with opens() as native, candidate.build(native) as repaired:
             check(native, repaired, threads)
     priced = {n: tuple(pairs) for n, pairs in ratios.items()}
-    return Tried.by(name, candidate, verified=verified, ratios=priced, recomputed=recomputed, delivery=made)
+    return Tried.by(name, candidate, verified=verified, ratios=priced, recomputed=recomputed, sha256=sha256)
 
 
 def _all_hold(candidate: Candidate, verified: Sequence[Verified]) -> bool:
@@ -184,9 +183,3 @@ def share(runner: Any) -> float | None:
     """Of the images run in batches the share that a runner ran again alone; None for one that never does."""
     images, again = getattr(runner, "images", 0), getattr(runner, "recomputed", None)
     return again / images if again is not None and images else None
-
-
-def best(tried: Sequence[Tried], objective: str) -> Tried | None:
-    """The candidate that ``repair_records.choose`` takes of all of them; None where none holds bitwise."""
-    chosen = choose(tried, objective)
-    return None if chosen is None else tried[chosen]

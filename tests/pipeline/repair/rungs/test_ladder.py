@@ -8,8 +8,8 @@ from torch import nn
 
 from isobatch.models.spec.runner import Canonical
 from isobatch.pipeline.explain.locate import locate
-from isobatch.pipeline.repair.ladder import attempts, best, climb
-from isobatch.pipeline.repair.records import objective_cost, repair_records
+from isobatch.pipeline.repair.ladder import attempts, climb
+from isobatch.pipeline.repair.records import best, objective_cost, repair_records
 from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung, all_rungs
 from isobatch.pipeline.repair.shapes import Shapes, best_rules, measure_shapes
 from isobatch.pipeline.repair.verify import Scope
