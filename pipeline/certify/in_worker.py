@@ -14,7 +14,7 @@ from isobatch.models.spec.images import Images
 from isobatch.models.spec.interventions import Provocable
 from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.models.spec.runner import WHOLE, Layer, Reaching, Rows
-from isobatch.pipeline.certify.crossing import Kind, RangeAsked, Ran
+from isobatch.pipeline.certify.crossing import Kind, Ran, RangeAsked
 from isobatch.pipeline.deploy.folder import filled
 from isobatch.pipeline.evidence.evidence import differing_rows
 from isobatch.pipeline.evidence.outcomes import Gallery, changed

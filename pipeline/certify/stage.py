@@ -6,7 +6,7 @@ from typing import Any
 
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.images import Images
-from isobatch.pipeline.certify.crossing import RangeAsked, Ran
+from isobatch.pipeline.certify.crossing import Ran, RangeAsked
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.decide.ranges import holds_to, with_range
 from isobatch.pipeline.decide.recommend import recommend

@@ -157,7 +157,7 @@ def _tried(name: str, candidate: Candidate, bench: Bench, scope: Scope) -> Tried
 
     with candidate.build(bench.runner) as repaired:
         check(bench.runner, repaired, bench.threads)
-        recomputed = share(repaired)
+        recomputed = getattr(repaired, "recomputed_share", None)
         sha256 = repaired.digest() if isinstance(repaired, Digested) else None
         if _all_hold(candidate, verified):
             scope.say(f"{name}: timing it against the native network")
@@ -177,9 +177,3 @@ def _tried(name: str, candidate: Candidate, bench: Bench, scope: Scope) -> Tried
 
 def _all_hold(candidate: Candidate, verified: Sequence[Verified]) -> bool:
     return all(result.batch_invariant if candidate.bitwise else result.top1_stable for result in verified)
-
-
-def share(runner: Any) -> float | None:
-    """Of the images run in batches the share that a runner ran again alone; None for one that never does."""
-    images, again = getattr(runner, "images", 0), getattr(runner, "recomputed", None)
-    return again / images if again is not None and images else None

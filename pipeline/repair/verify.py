@@ -166,7 +166,7 @@ def time_ratios(
         if time.monotonic() > scope.deadline:
             break
         batch = scope.sets[0].read(0, n)
-        begin, turn, repeated = time.perf_counter(), 0, 0
+        begin, turn, repeated, limit = time.perf_counter(), 0, 0, (free or {}).get(n)
         while turn <= pairs:
             order = (native, repaired) if turn % 2 else (repaired, native)
             before = waits()
@@ -179,7 +179,11 @@ def time_ratios(
                     continue
             if turn:
                 ratios.setdefault(n, []).append(second / first)
-            if turn >= least and time.perf_counter() - begin > enough_s and not _left_open(ratios[n], (free or {}).get(n)):
+            if (
+                turn >= least
+                and time.perf_counter() - begin > enough_s
+                and not _left_open(ratios[n], (free or {}).get(n))
+            ):
                 break
             turn += 1
     return ratios

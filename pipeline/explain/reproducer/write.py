@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.case import Case, Reproducible, ReproducibleTies, file_name, script
-from isobatch.models.spec.runner import Layer, Rows
+from isobatch.models.spec.runner import Rows
 from isobatch.models.spec.templates.common import EXISTS, digest, from_seed
 from isobatch.pipeline.evidence.rows import row_count
 from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched
@@ -132,16 +132,21 @@ def _candidates(
             break
         if shows(case, from_seed(recipe)):
             yield case, recipe, f"drawn from seed {number}, of the sizes that the layer's own data have"
-    if shows(case, dict(case.arrays)):
-        yield _reduced(case, "captured from the network")
-    generator = np.random.Generator(np.random.PCG64(seed))
-    other = runner.case(name, random_rows(rows, generator))
-    if shows(other, dict(other.arrays)):
-        yield _reduced(other, "captured, and spread over a wide range")
-    if isinstance(runner, ReproducibleTies):
-        tied = runner.provoked_case(name, batch, seed)
-        if tied is not None and shows(tied, dict(tied.arrays)):
-            yield _reduced(tied, "chosen to lie on rounding ties")
+    for own, words in _own_data(runner, case, name, rows, batch, seed):
+        if shows(own, dict(own.arrays)):
+            arrays, cuts = reduce_data(own)
+            yield own, arrays, f"{words}{f', without {listed(cuts)} that it does not need' if cuts else ''}"
+
+
+def _own_data(
+    runner: Reproducible, case: Case, name: str, rows: Rows, batch: int, seed: int
+) -> Iterator[tuple[Case, str]]:
+    """The case with data that are the layer's own in some way, and in words in which."""
+    yield case, "captured from the network"
+    spread = random_rows(rows, np.random.Generator(np.random.PCG64(seed)))
+    yield runner.case(name, spread), "captured, and spread over a wide range"
+    if isinstance(runner, ReproducibleTies) and (tied := runner.provoked_case(name, batch, seed)) is not None:
+        yield tied, "chosen to lie on rounding ties"
 
 
 def _drawing(array: NDArray[Any]) -> dict[str, Any]:
@@ -153,12 +158,6 @@ def _drawing(array: NDArray[Any]) -> dict[str, Any]:
         spread = float(f"{np.sqrt(3 * np.mean(np.square(array, dtype=np.float64))):.2g}")
         low, high = (0.0 if low >= 0 else -spread), (0.0 if high <= 0 else spread)
     return {"shape": list(array.shape), "type": array.dtype.name, "low": low, "high": high}
-
-
-def _reduced(case: Case, words: str) -> tuple[Case, Arrays, str]:
-    """The case with its data cut step by step, the difference looked for after each cut."""
-    arrays, cuts = reduce_data(case)
-    return case, arrays, f"{words}{f', without {listed(cuts)} that it does not need' if cuts else ''}"
 
 
 def _write(
