@@ -179,11 +179,7 @@ def time_ratios(
                     continue
             if turn:
                 ratios.setdefault(n, []).append(second / first)
-            if (
-                turn >= least
-                and time.perf_counter() - begin > enough_s
-                and not _left_open(ratios[n], (free or {}).get(n))
-            ):
+            if turn >= least and time.perf_counter() - begin > enough_s and not _left_open(ratios[n], limit):
                 break
             turn += 1
     return ratios

@@ -207,7 +207,8 @@ def _sum_of_two(fused: bool, divided: bool, terms: Terms) -> Floats:
 
 
 def _sum_of_ratios(fused: bool, terms: Terms) -> Floats:
-    return _weighted(fused, *(scale / _output(terms) for scale in _two_scales(terms)), terms)
+    first, second = _two_scales(terms)
+    return _weighted(fused, first / _output(terms), second / _output(terms), terms)
 
 
 def _weighted(fused: bool, first: np.float32, second: np.float32, terms: Terms) -> Floats:
