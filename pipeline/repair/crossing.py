@@ -34,6 +34,11 @@ class Attempt(Crossing):
     too_dear: bool = False  # not verified: by a few timed calls it cannot win
     failed: bool = False  # it could not be carried out, as ``why`` says
 
+    @property
+    def as_native(self) -> bool:
+        """Whether its outputs for single images are, byte by byte, the native ones, as far as it was run."""
+        return all(result.singles_as_native for result in self.verified)
+
 
 @dataclass(frozen=True)
 class RepairAsked(Crossing):

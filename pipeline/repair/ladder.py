@@ -41,6 +41,11 @@ class Tried(Attempt):
         return bool(self.holds) and self.bitwise and near
 
 
+def needs_no_rival(tried: Sequence[Tried]) -> bool:
+    """Whether one is cheap and keeps the outputs of single images: beside one that does not another may be better."""
+    return any(attempt.cheap and attempt.as_native for attempt in tried)
+
+
 def _near_end(ratios: Sequence[float]) -> float:
     """The lower 95 % limit of the median; the median itself of ratios too few for one that is not wide beyond use."""
     interval = median_interval(ratios)
@@ -89,6 +94,7 @@ def climb(
 def _rung(rung: Rung, bench: Bench, scope: Scope, rivals: Sequence[Tried]) -> list[Tried]:
     """The candidates of one rung until one is cheap; none that changes more layers than one that holds."""
     tried: list[Tried] = []
+    scope.say(f"{rung.name}: what it would change")
     candidates = rung.apply(bench)
     candidate = next(candidates, None)
     while candidate is not None:

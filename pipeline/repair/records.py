@@ -89,7 +89,7 @@ def _record(tried: list[Attempt], chosen: Attempt | None) -> Repair:
         top1_stable=None if chosen.bitwise else bool(chosen.holds),
         scope=scope(verified),
         layers=len(chosen.layers),
-        singles_as_native=all(result.singles_as_native for result in verified),
+        singles_as_native=chosen.as_native,
         top1_as_native=sum(result.top1_as_native for result in verified),
         n_images=sum(result.n_images for result in verified),
         n_comparisons=sum(result.n_comparisons for result in verified),
@@ -125,7 +125,7 @@ def _notes(chosen: Attempt, held: list[Attempt]) -> list[str]:
             f"it does not hold: {counted(count, 'row')} of {result.n_images} images of {result.inputs} still "
             f"{agreeing(count, 'differ')} at N = {n}, rotated and beside an outlier included"
         )
-    elif not all(result.singles_as_native for result in chosen.verified):
+    elif not chosen.as_native:
         same = sum(result.top1_as_native for result in chosen.verified)
         every = sum(result.n_images for result in chosen.verified)
         notes.append(
@@ -151,8 +151,7 @@ def _paid(attempt: Attempt) -> str:
 
 def _cost(attempt: Attempt, objective: str) -> float:
     """What the objective asks; ``CHANGED`` times that where the singles, and so perhaps the accuracy, change."""
-    as_native = all(verified.singles_as_native for verified in attempt.verified)
-    return objective_cost(attempt.ratios, objective) * (1.0 if as_native else CHANGED)
+    return objective_cost(attempt.ratios, objective) * (1.0 if attempt.as_native else CHANGED)
 
 
 def free_limits(batch_sizes: Iterable[int]) -> dict[int, float]:

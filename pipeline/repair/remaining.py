@@ -51,16 +51,16 @@ class Remaining:
     ) -> None:
         self._progress, self._variant, self._planned, self._clock = progress, variant, planned, clock
         self._left = planned.look + planned.candidate  # images, in the worker
-        self._begin, self._images = clock(), 0
+        self._images, self._busy_s, self._last = 0, 0.0, clock()
         self._label = f"opening {variant}"
         progress.step(self._label, 0.0)
 
     def told(self, event: Any) -> None:
         """Take one event of ``pipeline.repair.in_worker:repair``."""
         said = RepairTold.of(event)
-        if not self._images and not said.images:
-            self._begin = self._clock()  # opening is no image's
-        self._images += said.images
+        last, self._last = self._last, self._clock()
+        if said.images:  # opening, and trying what may be changed, is no image's time
+            self._images, self._busy_s = self._images + said.images, self._busy_s + self._last - last
         self._left = self._planned.candidate if said.more else max(0, self._left - said.images)
         if said.doing:
             self._label = f"{self._variant}: {said.doing}"
@@ -74,6 +74,6 @@ class Remaining:
 
     def _plan(self) -> None:
         if self._images:
-            pace = (self._clock() - self._begin) / self._images
+            pace = self._busy_s / self._images
             seconds = pace * (self._left + self._planned.serve) + _START_S * self._planned.processes
             self._progress.plan(seconds, real=True)

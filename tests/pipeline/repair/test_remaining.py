@@ -39,6 +39,7 @@ def test_what_is_left_follows_the_images_that_were_run(seconds_each: float) -> N
     say(40)
     say(doing="looking at every layer")
     say(60)
+    now[0] += 90.0  # nor is trying what may be changed
     say(more=True)
     say(doing="surgical: verifying")
     say(150)
