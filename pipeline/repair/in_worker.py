@@ -17,7 +17,7 @@ from isobatch.models.spec.words import RunnerSettings, VariantUnavailable
 from isobatch.pipeline.evidence.mixing import mixes
 from isobatch.pipeline.explain.findings import Located, Watched
 from isobatch.pipeline.repair.crossing import RepairAsked, RepairMade, RepairTold
-from isobatch.pipeline.repair.ladder import Tried, attempts, climb, needs_no_rival
+from isobatch.pipeline.repair.ladder import Tried, attempts, climb
 from isobatch.pipeline.repair.layers import asking_elsewhere, at_every_count, survey_all
 from isobatch.pipeline.repair.records import best
 from isobatch.pipeline.repair.rungs import Bench, Candidate, all_rungs
@@ -80,8 +80,7 @@ def _repaired(asked: RepairAsked, emit: Emit) -> RepairMade:
             return RepairMade((), None, {}, (why,))
         largest = min(len(sets[0]), max(asked.batch_sizes))
         captured = sets[0].read(0, largest)
-        unseen = Located({}, True, [])
-        bench = Bench(runner, main, captured, asked.batch_sizes, unseen, {}, asked.objective, outcome=outcome)
+        bench = Bench(runner, main, captured, asked.batch_sizes, Located({}), {}, asked.objective, outcome=outcome)
         names = [asked.rung] if asked.rung else [rung.name for rung in all_rungs()]
         first = names.index(_ORIGINS) if _ORIGINS in names else len(names)
         tried = climb(bench, scope, math.inf, names[:first])

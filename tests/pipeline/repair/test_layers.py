@@ -61,7 +61,6 @@ def test_the_survey_accuses_whom_the_slow_twin_accuses(middle: Step, images: Ima
     assert {name: one.batch_sizes for name, one in quick.findings.items()} == {
         name: one.batch_sizes for name, one in slow.findings.items()
     }
-    assert quick.instrumented_bitwise_equal
     assert shapes.keys() == ({"linear"} if slow.findings["second"].batch_sizes else set())
     assert abs(sum(told) - survey_images(12)) <= 1
 

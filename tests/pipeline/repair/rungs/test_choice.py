@@ -68,7 +68,7 @@ def test_another_candidate_that_is_taken_is_the_one_described() -> None:
 def test_a_cheap_repair_that_changes_outputs_has_rivals_and_loses_to_one_that_does_not(as_native: bool) -> None:
     def repair(name: str, ratio: float, as_native: bool) -> Tried:
         verified = Verified("drawn", {2: 0}, {2: 0}, 5, 1, as_native, 5, 1)
-        ratios = {n: (ratio,) * 3 for n in (1, 8)}
+        ratios = dict.fromkeys((1, 8), (ratio,) * 3)
         return Tried.by(name, Candidate(lambda runner: runner, name), verified=(verified,), ratios=ratios)
 
     switch = repair("determinism-switch", 1.0, as_native)
