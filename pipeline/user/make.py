@@ -17,9 +17,9 @@ from isobatch.pipeline.evidence.mixing import mixes
 from isobatch.pipeline.explain.findings import Watched
 from isobatch.pipeline.records.study import Repair
 from isobatch.pipeline.records.wording import sizes
-from isobatch.pipeline.repair.ladder import Tried, attempts, best, climb
+from isobatch.pipeline.repair.ladder import Tried, attempts, climb
 from isobatch.pipeline.repair.layers import survey_all
-from isobatch.pipeline.repair.records import repair_records
+from isobatch.pipeline.repair.records import best, repair_records
 from isobatch.pipeline.repair.rungs import Bench
 from isobatch.pipeline.repair.verify import OutOfTime, Scope, every_size
 from isobatch.pipeline.user.asked import Asked, Examples, opened

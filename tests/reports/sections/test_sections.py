@@ -12,6 +12,7 @@ from isobatch.reports.blocks import Block, Code, Line, Link
 from isobatch.reports.sections import Section, all_sections, write_all
 from isobatch.reports.sections.answer import headline, not_measured, scope
 from isobatch.reports.sections.race import in_short, price_line
+from tests.pipeline.results import race
 from tests.reports import studies
 
 SECTIONS = all_sections()
@@ -145,6 +146,29 @@ def test_the_first_screen_says_what_decided_the_runner_up_and_how_sure_that_is()
     assert text == f"Decided by speed; {told}"
     unsure = decided(study).model_copy(update={"sureness": r.Sureness(share=0.79, resamples=4000)})
     assert words(headline(unsure)) == "Deploy ort-int8, 8 images at a time; ort-int8-qoperator is as good"
+
+
+def of_error(variant: r.VariantResult, error: float) -> r.VariantResult:
+    measures = {"relative_l2": error, "relative_error_median": error}
+    comparisons = [c.model_copy(update=measures) if c.kind == "vs-reference" else c for c in variant.comparisons]
+    return variant.model_copy(update={"comparisons": comparisons})
+
+
+@pytest.mark.parametrize(("error", "said"), [(0.5, " and less error against the reference"), (0.011, "")])
+def test_the_fastest_is_said_to_have_less_error_where_it_has(error: float, said: str) -> None:
+    study = studies.full()
+    errors = {"ort-int8": 0.01, "ort-int8-qoperator": error}
+    variants = [of_error(v, errors[v.name]) if v.name in errors else v for v in study.variants]
+    text = in_short(study.model_copy(update={"variants": variants}))
+    assert text.startswith(f"Decided by speed{said}; runner-up ort-int8-qoperator, 1.02 x the time; sureness 92 %")
+
+
+def test_the_rounds_of_the_only_one_that_was_raced_decided_nothing() -> None:
+    study = studies.full()
+    alone = race(ort_int8=106)
+    found = recommend(study.variants, decided(study).policy, alone)
+    text = in_short(study.model_copy(update={"race": alone, "recommendation": found}))
+    assert text == "Decided by times seen while outputs were gathered, as no other candidate was raced to the end."
 
 
 def test_a_race_of_few_rounds_promises_nothing() -> None:
