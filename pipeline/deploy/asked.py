@@ -37,7 +37,7 @@ def asked_for(study: Study, run: Path, variant: str | None, timeout_s: float) ->
     if name is None:
         raise UsageError("nothing-chosen", f"{run} recommends nothing: name what to ship with --variant: {known}")
     if name not in every or every[name].status != "measured":
-        raise UsageError("unknown-variant", f"{run} measured no {name!r}: it has {known}")
+        raise UsageError("unknown-variant", f"{run} measured no variant {name}: it has {known}")
     native_name, rung = native_and_rung(name)
     native = next(v for v in study.variants if v.name == native_name)
     if native.device != "cpu":
