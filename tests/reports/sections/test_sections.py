@@ -65,6 +65,11 @@ def written(name: str, study: Study) -> list[Block]:
     return list(flat(next(s for s in SECTIONS if s.name == name).write(study)))
 
 
+def text(name: str, study: Study) -> str:
+    """All that a section says."""
+    return " ".join(part for block in written(name, study) for part in said(block))
+
+
 @pytest.mark.parametrize("study", STUDIES)
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.name)
 def test_every_section_says_something_on_every_study(section: Section, study: str) -> None:
