@@ -80,9 +80,9 @@ def not_measured(study: Study) -> str:
     for status in ("unavailable", "failed"):
         if names := [v.name for v in study.variants if v.status == status]:
             parts.append(f"{views.listing(names, 4)} ({status})")
-    for left_out, names in views.not_run(study):
+    for (inputs, what, why), names in views.not_run(study).items():
         if len(names) == len(views.candidates(study)):
-            parts.append(f"{left_out.what} on {left_out.inputs}, because {left_out.why}")
+            parts.append(f"{what} on {inputs}, because {why}")
     parts.append("other batch sizes, thread counts, machines and library versions")
     return "; ".join(parts) + "."
 
