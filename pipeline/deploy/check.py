@@ -35,7 +35,7 @@ class Checking:
 
 def check(record: VerificationRecord, folder: Path, how: Checking) -> Iterator[Claim]:
     """Every claim of the record. Where a file is not what it should be the rest is not run, unless it is trusted."""
-    model = {file.file: folder / file.file for file in record.files}
+    model: dict[str, Path] = {file.file: folder / file.file for file in record.files}
     if how.trust:
         files = Files(record.serving, model, code=_code_beside(record, folder))
         how.say("--trust: the files of the folder run as they are, with your rights")

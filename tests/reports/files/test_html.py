@@ -14,9 +14,10 @@ from tests.reports.payloads import GROUPS, poisoned
 from tests.reports.studies import html_report
 
 TAGS = {
-    *"html head meta title link style body a header pre h1 h2 h3 p main section nav ul li div span code".split(),
-    *"table caption thead tbody tr th td dl dt dd".split(),
-    *"figure figcaption details summary svg g path line text rect defs".split(),
+    *("html", "head", "meta", "title", "link", "style", "body", "header", "main", "section", "nav", "div", "span"),
+    *("h1", "h2", "h3", "p", "pre", "a", "code", "ul", "li", "dl", "dt", "dd", "details", "summary"),
+    *("table", "caption", "thead", "tbody", "tr", "th", "td"),
+    *("figure", "figcaption", "svg", "g", "path", "line", "text", "rect", "defs"),
 }
 
 
