@@ -1,7 +1,5 @@
 """The specification of the picture of growth: one line a variant over its layers, each with its name at its end."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What a report once said in two ways, it says in one: each contradiction that was found has a test of its own."""
 
-from __future__ import annotations
-
 import io
 import re
 from typing import Any

@@ -1,7 +1,5 @@
 """``compare`` as a CI system meets it: its files, its exit code, what it prints."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What the sections on origins, growth and repairs say of what looking inside found."""
 
-from __future__ import annotations
-
 import math
 import re
 from xml.etree import ElementTree

@@ -1,7 +1,5 @@
 """The key figures of the first screen, and the sentence above them."""
 
-from __future__ import annotations
-
 import pytest
 
 from isobatch.pipeline.decide.recommend import recommend
