@@ -95,7 +95,7 @@ def prove_and_deliver(stages: Stages, tried: Found, scratch: Path, folder: Path)
         repair=repair,
         environment=read_environment(stages.threads, {}, worker_settings(stages.threads)),
     )
-    deliver(record, files, {path.name: path for path in paths.values()}, folder, _facts(repair))
+    deliver(record, files, scratch, folder, _facts(repair))
     return record
 
 
