@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from isobatch.models.spec.images import IMAGENET, Size, View, sides
-from isobatch.models.spec.templates.infer import resized, rgb
+from isobatch.models.spec.templates.infer import resized, rgb  # a shipped loader reads pictures by the same code
 from isobatch.pipeline.inputs.choose import Unusable
 from isobatch.pipeline.inputs.request import printable
 
@@ -83,8 +83,8 @@ def _centre(image: Image.Image, size: tuple[int, int], view: View) -> NDArray[np
     if image.size == (width, height) and not view.forced:
         return np.asarray(image)
     short_sides = view.short_side(height), view.short_side(width)
-    facts = {"height": height, "width": width, "resize_to": view.resize_to, "short_sides": short_sides}
-    wide, high = resized(image.size, facts)
+    shipped = {"height": height, "width": width, "short_sides": short_sides, "resize_to": view.resize_to}
+    wide, high = resized(image.size, shipped)
     _check_pixels(wide, high)  # one row of a million pixels would grow to 256 rows of 256 million
     scaled = image.resize((wide, high), Image.Resampling[view.interpolation.upper()])
     left, top = round((wide - width) / 2), round((high - height) / 2)

@@ -91,7 +91,7 @@ def prove_and_deliver(stages: Stages, tried: Found, scratch: Path, folder: Path)
         environment=read_environment(stages.threads, {}, worker_settings(stages.threads)),
     )
     facts = [f"What was done: {repair.note.rstrip('.')}.", f"Verified before it was written, too: {repair.scope}."]
-    deliver(record, files, {path.name: path for path in paths.values()}, folder, facts)
+    deliver(record, files, scratch, folder, facts)
     return record
 
 
@@ -114,7 +114,7 @@ def _serving(stages: Stages, tried: Found, settings: Mapping[str, Any], threads:
 def _file_name(name: str, number: int) -> str:
     """The file of a set's images: the set's name as far as a file's name should go; ``number`` tells sets apart."""
     ascii_only = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", ascii_only)[:60]
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", ascii_only)[:50]  # of what a record takes (StoredInputs)
     return f"images-{plain}.npy" if plain == name else f"images-{number}-{plain}.npy"
 
 

@@ -25,14 +25,16 @@ _BY = {
 }
 
 
-def as_good(decided: Recommendation) -> str:
-    """What the headline adds where the choice is not sure; empty where it is."""
+def as_good(study: Study, decided: Recommendation) -> str:
+    """What the headline adds where the choice is not sure, with the other's N where that is another; else empty."""
     if not decided.runner_up:
         return ""
+    raced = {contestant.variant: contestant.batch_size for contestant in study.race.contestants} if study.race else {}
+    n = raced.get(decided.runner_up, decided.batch_size)
+    other = decided.runner_up + ("" if n == decided.batch_size else f" at N = {n}")
     if _too_short(decided):
-        return f"; the race was too short to tell it from {decided.runner_up}"
-    other = recommend.as_good(decided)
-    return f"; {other} is as good" if other else ""
+        return f"; the race was too short to tell it from {other}"
+    return f"; {other} is as good" if recommend.as_good(decided) else ""
 
 
 def _too_short(decided: Recommendation) -> bool:

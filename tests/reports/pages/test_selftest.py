@@ -1,7 +1,5 @@
 """How the self-test is shown, and the command that runs it."""
 
-from __future__ import annotations
-
 import argparse
 import io
 import json
