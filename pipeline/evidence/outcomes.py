@@ -1,5 +1,6 @@
 """What an image is answered, by the kind of outcome: whether that changed, and how far it is from changing."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.pipeline.evidence.rows import blocks, same_bits, top1, top1_margin
 
 Rows = NDArray[Any]
+_AT_ONCE = 256
 _LEAST_SHARE = 1 / (1 + np.exp(8.0))  # of a sigmoid: beyond, float32 has one step of 1 - p for 2e-4 of the logit
 
 
@@ -104,11 +106,20 @@ def _above(rows: Rows, outcome: Outcome) -> NDArray[np.bool_]:
 
 def _nearest(rows: Rows, gallery: Gallery, outcome: Outcome) -> NDArray[np.int64]:
     """The place in the gallery of the row of the largest cosine, its own place left out; -1 where there is no other."""
+    places = np.full(len(rows), -1)
     if len(gallery.rows) < 2:
-        return np.full(len(rows), -1)
-    similarity = cosines(outcome_columns(rows, outcome), outcome_columns(gallery.rows, outcome))
-    similarity[np.arange(len(rows)), gallery.own] = -np.inf
-    return np.asarray(np.nan_to_num(similarity, nan=np.inf, neginf=-np.inf).argmax(axis=1))
+        return places
+    unit, others = _unit(outcome_columns(rows, outcome)), _unit(outcome_columns(gallery.rows, outcome))
+    for part in _parts(len(rows)):
+        similarity = unit[part] @ others.T
+        similarity[np.arange(len(similarity)), gallery.own[part]] = -np.inf
+        places[part] = np.nan_to_num(similarity, nan=np.inf, neginf=-np.inf).argmax(axis=1)
+    return places
+
+
+def _parts(count: int) -> Iterator[slice]:
+    """Rows of which each is compared with all: so many at once that memory does not grow with their square."""
+    return (slice(start, start + _AT_ONCE) for start in range(0, count, _AT_ONCE))
 
 
 def cosines(rows: Rows, others: Rows) -> NDArray[np.float64]:
@@ -119,16 +130,16 @@ def cosines(rows: Rows, others: Rows) -> NDArray[np.float64]:
 def _turning(values: NDArray[np.float64]) -> NDArray[np.float64]:
     unit = _unit(values)
     lengths = np.linalg.norm(values, axis=1)
-    alike = unit @ unit.T
-    np.fill_diagonal(alike, -np.inf)
     margins = np.zeros(len(values))
-    for i, row in enumerate(alike):
-        best = int(row.argmax())
-        others = np.delete(np.arange(len(values)), [i, best])
-        apart = np.linalg.norm(unit[best] - unit[others], axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            gaps = (row[best] - row[others]) * lengths[i] / (apart * np.sqrt(values.shape[1]))
-        margins[i] = np.nan_to_num(gaps, nan=0.0).min(initial=np.inf)
+    for part in _parts(len(values)):
+        for i, row in enumerate(unit[part] @ unit.T, part.start):
+            row[i] = -np.inf
+            best = int(row.argmax())
+            others = np.delete(np.arange(len(values)), [i, best])
+            apart = np.linalg.norm(unit[best] - unit[others], axis=1)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                gaps = (row[best] - row[others]) * lengths[i] / (apart * np.sqrt(values.shape[1]))
+            margins[i] = np.nan_to_num(gaps, nan=0.0).min(initial=np.inf)
     return margins
 
 

@@ -13,6 +13,7 @@ from isobatch.pipeline.prepare.artifacts import baseline
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.race.stage import BESIDE_S, usual_s
+from isobatch.pipeline.study.labelled import USUAL_LOOKS
 from isobatch.pipeline.study.measure import Rounds
 from isobatch.pipeline.workers.pool import WorkerError
 
@@ -136,10 +137,11 @@ class Clock:
             if not self._stages.kept_jobs:
                 self._job_s = max(0.0, self._stages.seconds["evidence"] - calls_s) / jobs
 
-    def accuracy_fits(self, jobs: int, report_s: float) -> bool:
-        """Whether accuracy is measured, by so many workers. ``report_s``: what the last report took."""
+    def accuracy_fits(self, report_s: float) -> bool:
+        """Whether accuracy is measured, where it is not kept. ``report_s``: what the last report took."""
         if self._budget_s is None or (accuracy := self._cost("accuracy")) == 0:
             return True
+        jobs = USUAL_LOOKS * (1 + len(self._stages.specs))
         needs = replace(self._needs(report_s, 4), accuracy_s=accuracy + jobs * self._job_s)
         return self._within("accuracy and agreement with labels", fit(self.left_s, needs).accuracy)
 

@@ -30,7 +30,7 @@ BASELINE_SINGLES = "baseline singles"
 CLEAR = 0.01
 """A margin of this share of the largest logit cannot be turned by float32's rounding, of 1e-3 of it at the most."""
 _ORDER_SEED = 1
-_USUAL_LOOKS = 3  # after which most drops are decided, for the estimate of the time left
+USUAL_LOOKS = 3  # after which most drops are decided, for the estimate of the time left
 
 
 @dataclass(frozen=True)
@@ -103,11 +103,6 @@ def run_labelled(
     return _with_reference(stages, run, float_error)
 
 
-def labelled_jobs(stages: Stages) -> int:
-    """About how many workers run these looks, where no cache holds any."""
-    return _USUAL_LOOKS * (1 + len(stages.specs))
-
-
 def labelled_cost(stages: Stages, name: str, images: Images) -> float:
     """Rough seconds of what no cache holds of the looks by which most variants are decided."""
     order, ends = stratified_order(images.labels or (), _ORDER_SEED), look_sizes(len(images))
@@ -115,7 +110,7 @@ def labelled_cost(stages: Stages, name: str, images: Images) -> float:
     candidates = [spec.name for spec in stages.specs if spec.role == "candidate" and not stages.emulated(spec)]
     keys = {BASELINE_SINGLES: baseline(stages.config), **{candidate: candidate for candidate in candidates}}
     seconds = 0.0
-    for start, end in itertools.pairwise((0, *ends[:_USUAL_LOOKS])):
+    for start, end in itertools.pairwise((0, *ends[:USUAL_LOOKS])):
         turns = [_turn(stages, run, key, variant, 1, range(start, end)) for key, variant in keys.items()]
         seconds += sum(
             cost(turn.spec, end - start, images.side) for turn in turns if turn and _known(turn.kept) is None

@@ -36,7 +36,7 @@ from isobatch.pipeline.study.demanded import complete_policy, demanded
 from isobatch.pipeline.study.explain import explain
 from isobatch.pipeline.study.isolated import compared_apart, decided, fault, without_results
 from isobatch.pipeline.study.jobs import plan_jobs
-from isobatch.pipeline.study.labelled import labelled_images, labelled_jobs, run_labelled
+from isobatch.pipeline.study.labelled import labelled_images, run_labelled
 from isobatch.pipeline.study.measure import Rounds, run_evidence, run_references
 from isobatch.pipeline.study.soundness import Sound, float_error, judge_baseline, judge_mixing
 from isobatch.pipeline.workers.engines import Engine
@@ -100,7 +100,7 @@ def run_study(
         answers = Answers(stages, findings, on_study or (lambda study: None), begin)
         answers.so_far(results, ["accuracy and agreement", *_EXPLAINING[config.explain != "none"]])
         clock.learn(gathered.rounds)
-        accuracy_fits = clock.accuracy_fits(labelled_jobs(stages) if known else 0, answers.seconds)
+        accuracy_fits = clock.accuracy_fits(answers.seconds)
         with stages.stage("accuracy"):
             costs = _costs(stages, gathered.timed)
             policy = demanded(stages, config.policy, len(known[1]) if known and accuracy_fits else 0, accuracy_fits)

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -96,3 +98,15 @@ def test_margins_are_those_before_a_sigmoid_as_far_as_float32_keeps_them(kind: s
     shares = (1 / (1 + np.exp(-logits))).astype(np.float32)
     assert outcome_margin(shares, outcome) == pytest.approx([0.5, 6, 15, 16, 16], rel=1e-4)
     assert np.isnan(before_last(np.array([[np.nan]], np.float32), outcome)).all()
+
+
+def test_the_nearest_of_many_embeddings_takes_no_square_of_memory() -> None:
+    rows = np.random.default_rng(0).standard_normal((4000, 2))
+    moved = rows.copy()
+    moved[3000] = -rows[3000]
+    tracemalloc.start()
+    turned = changed(rows, moved, EMBEDDING)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert turned[3000] and 0 < turned.sum() < 20
+    assert peak < 4000 * 4000 * 8 / 2

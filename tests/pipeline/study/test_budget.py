@@ -78,7 +78,7 @@ def test_without_a_budget_nothing_is_changed(tmp_path: Path, monkeypatch: pytest
     assert study.clock.plan(study.jobs) == study.jobs
     study.now = 1e6
     assert not study.clock.too_late("ort-fp32")
-    assert study.clock.accuracy_fits(30, 1.0)
+    assert study.clock.accuracy_fits(1.0)
     study.clock.plan_explanation(1.0)
     study.clock.plan_race(1.0)
     assert study.stages.config == before and not study.stages.warnings
