@@ -17,7 +17,7 @@ PARTS := unit-rest unit-faults unit-pipeline unit-reports unit-models type lint
 # The tests read and write UTF-8, whatever their user's locale.
 export LC_ALL := C.UTF-8
 
-.PHONY: run test test-extras test-full unit bench clean $(PARTS)
+.PHONY: run test test-extras test-full extras-models extras-rest unit bench clean wheel $(PARTS)
 
 run: .venv/.run-ready $(if $(EXTRAS),.venv/.with-$(EXTRAS))
 	@status=0; $(BIN)/python run.py $(ARGS) || status=$$?; \
@@ -31,7 +31,13 @@ test: .venv/.test-ready
 
 # The tests of optional packages, which take a gigabyte more; an environment that has them passes `make test` too.
 test-extras: .venv/.extras-ready
-	$(PYTEST) --extras
+	@GOMP_SPINCOUNT=0 $(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target extras-models extras-rest
+
+extras-models: .venv/.extras-ready
+	$(PYTEST) --extras tests/models
+
+extras-rest: .venv/.extras-ready
+	$(PYTEST) --extras tests --ignore=tests/models
 
 test-full: test
 	$(BIN)/python -m pytest tests/campaigns --full --durations=0
@@ -61,6 +67,10 @@ unit-faults: .venv/.test-ready
 
 unit-rest: .venv/.test-ready
 	$(PYTEST) tests $(foreach part,models pipeline reports browser campaigns test_faults.py,--ignore=tests/$(part))
+
+# The gate has it among the parts: `make test PARTS+=wheel`.
+wheel: .venv/.test-ready
+	.ci/wheel
 
 bench: .venv/.test-ready
 	$(BIN)/python -m benchmarks.study

@@ -120,9 +120,12 @@ def launchers() -> Iterator[Workers]:
 
 
 @pytest.fixture(scope="session")
-def commands(launchers: Workers) -> Commands:
-    """Commands of ``run.py`` in this process."""
-    return Commands(launchers)
+def commands(launchers: Workers, tmp_path_factory: pytest.TempPathFactory) -> Commands:
+    """Commands of ``run.py`` in this process, which find what one of them has built in one cache.
+
+    Where a cache is to be empty, a test names its own by ``XDG_CACHE_HOME``.
+    """
+    return Commands(launchers, tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")

@@ -110,10 +110,10 @@ def test_evidence_rests_on_what_was_run(home: Path) -> None:
 
 def test_which_sizes_a_network_takes_is_asked_once(tmp_path: Path, commands: Commands) -> None:
     def planned() -> Ended:
-        return commands(tmp_path, *SMALL, "--variants", "fp32", "--dry-run")
+        return commands(tmp_path, *SMALL, "--variants", "fp32", "--dry-run", XDG_CACHE_HOME=str(tmp_path))
 
     assert planned().code == 0
-    (kept,) = (tmp_path / "out" / "cache" / "sizes").iterdir()
+    (kept,) = (tmp_path / "isobatch" / "sizes").iterdir()
     whole = kept.read_text()
     kept.write_text(whole.replace("null", '"kept words"'))
     refused = planned()
