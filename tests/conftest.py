@@ -18,6 +18,7 @@ from unittest import mock
 import hypothesis
 import pytest
 
+from isobatch.pipeline.workers import pool
 from isobatch.pipeline.workers.pool import Workers
 from tests.in_process import Commands
 from tests.waiting import ENDS_S
@@ -115,7 +116,7 @@ def full(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture(scope="session")
 def launchers() -> Iterator[Workers]:
     """Workers whose launchers live as long as the session: the libraries load once for all that borrow them."""
-    with Workers(ENDS_S) as found:
+    with mock.patch.object(pool, "PRELOAD", "tests.warm"), Workers(ENDS_S) as found:
         yield found
 
 

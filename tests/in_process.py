@@ -40,11 +40,11 @@ class Commands:
 
     def __init__(self, shared: Workers, cache: Path | None = None) -> None:
         self._shared = shared
-        self._environment = {} if cache is None else {"XDG_CACHE_HOME": str(cache)}
+        self.environment: dict[str, str] = {} if cache is None else {"XDG_CACHE_HOME": str(cache)}
 
     def __call__(self, cwd: Path, *argv: str, **environment: str) -> Ended:
         """Run ``run.py`` with these arguments in that folder."""
-        environment = self._environment | environment
+        environment = {**self.environment, **environment}
         said, complained = io.StringIO(), io.StringIO()
         with (
             contextlib.chdir(cwd),
