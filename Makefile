@@ -12,7 +12,10 @@ export ORT_DISABLE_TELEMETRY := 1
 
 PYTEST := $(BIN)/python -m pytest --durations=10
 # The long parts first: two run side by side, on two cores.
-PARTS := unit-rest unit-faults unit-pipeline unit-reports unit-models type lint
+PARTS := unit-rest unit-faults unit-pipeline unit-models unit-reports type lint
+# What the gate runs among them: make test WITH=wheel.
+WITH ?=
+SIDE_BY_SIDE := GOMP_SPINCOUNT=0 $(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target
 
 # The tests read and write UTF-8, whatever their user's locale.
 export LC_ALL := C.UTF-8
@@ -27,11 +30,11 @@ run: .venv/.run-ready $(if $(EXTRAS),.venv/.with-$(EXTRAS))
 
 # Without spinning, a thread that waits leaves its core to the other part.
 test: .venv/.test-ready
-	@GOMP_SPINCOUNT=0 $(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target $(PARTS)
+	+@$(SIDE_BY_SIDE) $(PARTS) $(WITH)
 
 # The tests of optional packages, which take a gigabyte more; an environment that has them passes `make test` too.
 test-extras: .venv/.extras-ready
-	@GOMP_SPINCOUNT=0 $(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target extras-models extras-rest
+	+@$(SIDE_BY_SIDE) extras-rest extras-models
 
 extras-models: .venv/.extras-ready
 	$(PYTEST) --extras tests/models
@@ -68,7 +71,6 @@ unit-faults: .venv/.test-ready
 unit-rest: .venv/.test-ready
 	$(PYTEST) tests $(foreach part,models pipeline reports browser campaigns test_faults.py,--ignore=tests/$(part))
 
-# The gate has it among the parts: `make test PARTS+=wheel`.
 wheel: .venv/.test-ready
 	.ci/wheel
 
