@@ -14,7 +14,7 @@ from tests.waiting import ENDS_S
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDY = (
-    *("--model", "resnet18", "--weights", "random", "--inputs", "photos", "--image-size", "64"),
+    *("--model", "shufflenet_v2_x0_5", "--weights", "random", "--inputs", "photos", "--image-size", "64"),
     *("--images", "2", "--batch-sizes", "2", "--threads", "1", "--variants", "fp32,int8-dynamic", "--quiet"),
     *("--race-seconds", "0", "--certify", "off"),
 )
