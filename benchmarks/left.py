@@ -1,18 +1,14 @@
-"""How right the estimate of the time left is: ``python -m benchmarks.left LOG`` or ``... -- ARGUMENTS OF run.py``.
+"""How right the estimate of the time left is: ``python -m benchmarks.left ARGUMENTS OF run.py``.
 
 Runs a study in a pipe, notes when each line of progress comes and what it says is left, and at the end compares that
-with what was left. LOG: lines of seconds and text, as an earlier run printed them. Prints a table, and how many of
-the estimates from the second minute on were within 30 %.
+with what was left. Prints a table, and how many of the estimates from the second minute on were within 30 %.
 """
-
-from __future__ import annotations
 
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from benchmarks.common import RUN
 
@@ -21,10 +17,8 @@ LAST_S = 10.0  # of less than this nobody asks how right it is
 _LEFT = re.compile(r"about ((?:[\d.]+ (?:h|min|s) ?)+)left")
 _UNITS = {"h": 3600.0, "min": 60.0, "s": 1.0}
 
-Line = tuple[float, str]
 
-
-def run(arguments: list[str]) -> Iterator[Line]:
+def run(arguments: list[str]) -> Iterator[tuple[float, str]]:
     """The lines of progress of a study with the seconds since its start; the last is its end."""
     begin = time.monotonic()
     with subprocess.Popen(
@@ -34,14 +28,6 @@ def run(arguments: list[str]) -> Iterator[Line]:
         for text in process.stderr:
             yield time.monotonic() - begin, text.rstrip()
     yield time.monotonic() - begin, "the end"
-
-
-def read(log: Path) -> Iterator[Line]:
-    """The lines of an earlier run: ``  12.3 text``."""
-    for text in log.read_text().splitlines():
-        seconds, _, said = text.strip().partition(" ")
-        if said and seconds.replace(".", "").isdigit():
-            yield float(seconds), said
 
 
 def left_s(text: str) -> float | None:
@@ -54,8 +40,7 @@ def left_s(text: str) -> float | None:
 
 def main() -> None:
     """Compare and print."""
-    asked = sys.argv[1:]
-    lines = list(run(asked[1:]) if asked[0] == "--" else read(Path(asked[0])))
+    lines = list(run(sys.argv[1:]))
     end = lines[-1][0]
     print("| at | it said left | were left | off by | doing |\n| --- | --- | --- | --- | --- |")
     counted = right = 0

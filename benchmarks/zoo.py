@@ -11,6 +11,7 @@ import os
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -81,13 +82,9 @@ def cell(variant: dict[str, Any]) -> str:
 def page(answers: list[dict[str, Any]]) -> str:
     """The page."""
     whole = [reply for reply in answers if "report" in reply]
-    counts = {name: {"invariant": 0, "measured": 0} for name in VARIANTS}
-    for answer in whole:
-        for variant in answer["report"]["variants"]:
-            counts[variant["variant"]]["measured"] += (
-                variant["status"] == "measured" and variant["verdict"] != "unverified"
-            )
-            counts[variant["variant"]]["invariant"] += variant["verdict"] == "batch-invariant"
+    told = [variant for reply in whole for variant in reply["report"]["variants"] if variant["status"] == "measured"]
+    judged = Counter(variant["variant"] for variant in told if variant["verdict"] != "unverified")
+    invariant = Counter(variant["variant"] for variant in told if variant["verdict"] == "batch-invariant")
     cpus = sorted({reply["report"]["cpu"] for reply in whole})
     days = sorted({reply["day"] for reply in answers})
     lines = [
@@ -101,7 +98,7 @@ def page(answers: list[dict[str, Any]]) -> str:
         "other sizes and thread counts run other kernels. Seconds: the whole command, four variants, building and "
         "exporting included: an orientation, not a timing.",
         "",
-        "; ".join(f"{name}: {c['invariant']} of {c['measured']} batch-invariant" for name, c in counts.items()) + ".",
+        "; ".join(f"{name}: {invariant[name]} of {judged[name]} batch-invariant" for name in VARIANTS) + ".",
         "",
         f"| network | pixels | {' | '.join(VARIANTS)} | s |",
         f"| --- | --- | {' | '.join('---' for _ in VARIANTS)} | --- |",

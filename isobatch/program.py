@@ -32,15 +32,12 @@ def main(argv: list[str]) -> int:
     os.environ[STARTED_AS] = PROGRAM  # workers name the same
     _prepare_streams()
 
-    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
-        raise _Interrupted
-
-    def terminate(number: int, frame: FrameType | None) -> NoReturn:
-        raise _Terminated
+    def stop_at(number: int, frame: FrameType | None) -> NoReturn:
+        raise _Interrupted if number == signal.SIGINT else _Terminated
 
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else the caller has it ignored, or his own
-        signal.signal(signal.SIGINT, interrupt)
-    signal.signal(signal.SIGTERM, terminate)
+        signal.signal(signal.SIGINT, stop_at)
+    signal.signal(signal.SIGTERM, stop_at)
     try:
         code = int(_dispatch(argv, talk))
         sys.stdout.flush()

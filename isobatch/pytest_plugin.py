@@ -23,21 +23,46 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("isobatch_tolerance", f"as {TOLERANCE}", default="")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse settings that are no numbers before any test runs. Raises pytest.UsageError: which one, why, a remedy."""
+    from isobatch.pipeline.records.errors import UsageError
+
+    try:
+        _sizes(config)
+        _tolerance(config)
+    except UsageError as error:
+        text = f"{error}: give batch sizes such as 2-8 or 2,4,16, a tolerance such as 1e-6, or leave the setting out"
+        raise pytest.UsageError(text) from None
+
+
+def _sizes(config: pytest.Config) -> tuple[int, ...] | None:
+    from isobatch.pipeline.config.numbers import numbers
+
+    text = config.getoption(SIZES) or config.getini("isobatch_batch_sizes")
+    return numbers(SIZES, text) if text else None
+
+
+def _tolerance(config: pytest.Config) -> float:
+    from isobatch.pipeline.config.numbers import real_number
+
+    stated: float | None = config.getoption(TOLERANCE)
+    if stated is None:
+        stated = real_number("isobatch_tolerance", config.getini("isobatch_tolerance") or None)
+    return stated or 0.0
+
+
 @pytest.fixture
 def assert_batch_invariant(request: pytest.FixtureRequest) -> Callable[..., None]:
     """``assert_batch_invariant(network, inputs)`` of ``isobatch``, with the options as its defaults."""
-    sizes = request.config.getoption(SIZES) or request.config.getini("isobatch_batch_sizes")
-    stated = request.config.getoption(TOLERANCE)
-    tolerance = float(stated if stated is not None else request.config.getini("isobatch_tolerance") or 0.0)
+    sizes, tolerance = _sizes(request.config), _tolerance(request.config)
 
     def check(
         network: Any, inputs: Any, batch_sizes: Iterable[int] | None = None, *, relative_tolerance: float = tolerance
     ) -> None:
         __tracebackhide__ = True
-        from isobatch.pipeline.config.numbers import numbers
         from isobatch.pipeline.testing import assert_batch_invariant
 
-        tried = batch_sizes if batch_sizes is not None else numbers(SIZES, sizes) if sizes else None
+        tried = sizes if batch_sizes is None else batch_sizes
         assert_batch_invariant(network, inputs, tried, relative_tolerance=relative_tolerance)
 
     return check

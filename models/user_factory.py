@@ -156,11 +156,6 @@ def as_numbers(values: Tensor) -> Tensor:
     return values.to(torch.uint8) if values.dtype == torch.bool else values
 
 
-def arguments_of(module: nn.Module) -> str:
-    """The names of what its ``forward`` takes."""
-    return ", ".join(inspect.signature(module.forward).parameters)
-
-
 def keyword_of(module: nn.Module) -> str:
     """The name of its first argument where it takes none by position; else empty."""
     try:

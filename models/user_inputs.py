@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from isobatch.models.pytorch.calls import Arguments
-from isobatch.models.pytorch.runner import to_numpy
+from isobatch.models.pytorch.tensors import to_numpy
 from isobatch.models.spec.batches import ONLY, batch_of, parts_of
 
 _EXPECTED = (

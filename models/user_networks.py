@@ -170,8 +170,3 @@ def open_network(
     raise TypeError(
         f"cannot open a {type(network).__name__}: give a torch module, or an ONNX file's path, bytes or ModelProto"
     )
-
-
-def network_of(runner: Any) -> Any:
-    """What a user gets back of a repaired runner: the torch module, or the ONNX ModelProto."""
-    return runner.model if hasattr(runner, "model") else runner.net

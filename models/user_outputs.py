@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from isobatch.models.pytorch.runner import to_numpy
+from isobatch.models.pytorch.tensors import to_numpy
 
 Leaves = dict[str, NDArray[Any]]
 """Arrays by where they stand in the output: ``""``, ``logits``, ``0``, ``boxes.1``."""

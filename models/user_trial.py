@@ -51,10 +51,10 @@ def tried(network: Network, images: Images, asked: str = "auto") -> Tried:
             "each image alone"
         )
     try:
-        many = {place: _compared(value) for place, value in tensors(_called(net, few, name)).items()}
+        result = _called(net, few, name)
     except Exception:  # of so many at once: what runs them says so, of the N at which it does
-        few, many = pair, {place: _compared(value) for place, value in tensors(_called(net, pair, name)).items()}
-    outputs = arrays({place or "output": value for place, value in many.items()})
+        few, result = pair, _called(net, pair, name)
+    outputs = arrays({place or "output": _compared(value) for place, value in tensors(result).items()})
     rows = side_by_side(outputs, len(few))
     return Tried(None, chosen(_last_operators(net, few[:1], name), leaves_of(outputs), rows, asked))
 

@@ -25,7 +25,6 @@ __all__ = [
     "CannotRepair",
     "MadeInvariant",
     "compare_batch_invariance",
-    "first_origin",
     "make_batch_invariant",
 ]
 
@@ -95,23 +94,12 @@ def make_batch_invariant(
         progress.end()
 
 
-def first_origin(network: Any, inputs: Any, batch_sizes: Iterable[int] | None = None) -> str | None:
-    """Where a difference starts, in words: the first layer, and the one of the largest difference with its mechanism
-    (that one first where other examples reach its rows); None where no layer shows it.
-
-    None too for a network that is not repeatable or gives NaN: no difference between layers means anything then.
-    """
-    rows, scope = _examples(inputs, batch_sizes)
-    with load("isobatch.models.user_networks:open_network")(network) as runner:
-        rows = runner.fitted(rows)
-        start = where_it_starts(runner, rows, compared(runner, rows, scope).result)
-    return str(start) if start else None
-
-
 def compared_with_origin(
     network: Any, inputs: Any, batch_sizes: Iterable[int] | None, tolerance: float
 ) -> tuple[BatchInvariance, Start | NoStart]:
-    """The comparison, and of one that is batch-variant beyond ``tolerance`` (relative) its origins."""
+    """The comparison, and of one that is batch-variant beyond ``tolerance`` (relative) its origins: in any other no
+    difference between layers means anything.
+    """
     rows, scope = _examples(inputs, batch_sizes)
     _warn_of_training(network)
     with load("isobatch.models.user_networks:open_network")(network) as runner:

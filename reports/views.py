@@ -8,7 +8,7 @@ from isobatch.pipeline.config.config import explains
 from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.decide.ranges import as_shipped
 from isobatch.pipeline.decide.repaired_variants import native_and_rung, native_name, with_repairs
-from isobatch.pipeline.records.study import Comparison, ComparisonKind, NotRun, Policy, Repair, Study, VariantResult
+from isobatch.pipeline.records.study import Comparison, ComparisonKind, Policy, Repair, Study, VariantResult
 from isobatch.pipeline.records.wording import percent_interval
 from isobatch.pipeline.records.wording import together as together
 from isobatch.reports import numbers
@@ -140,14 +140,9 @@ def named(study: Study, text: str) -> Line:
     return tuple(Code(part) if at % 2 else part for at, part in enumerate(parts) if part)
 
 
-def not_run(study: Study) -> list[tuple[NotRun, list[str]]]:
-    """What was planned and not run, each once, with the variants it concerns."""
-    grouped: dict[tuple[str, str, str], tuple[NotRun, list[str]]] = {}
-    for variant in study.variants:
-        for left_out in variant.not_run:
-            key = (left_out.inputs, left_out.what, left_out.why)
-            grouped.setdefault(key, (left_out, []))[1].append(variant.name)
-    return list(grouped.values())
+def not_run(study: Study) -> dict[tuple[str, str, str], list[str]]:
+    """What was planned and not run: on which inputs, what and why, each once, with the variants it concerns."""
+    return together(((n.inputs, n.what, n.why), variant.name) for variant in study.variants for n in variant.not_run)
 
 
 def listing(words: Iterable[str], limit: int = 6) -> str:

@@ -57,35 +57,44 @@ def test_a_difference_that_is_no_number_is_the_largest() -> None:
 def test_the_plugin_hands_its_options_to_the_assertion(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(
         "import sys\n"
-        "def test_one(assert_batch_invariant):\n"
+        "def test_lenient(assert_batch_invariant):\n"
         "    assert 'torch' not in sys.modules\n"
+        "    assert_batch_invariant(*mixing())\n"
+        "def test_strict(assert_batch_invariant):\n"
+        "    assert_batch_invariant(*mixing(), relative_tolerance=0.0)\n"
+        "def mixing():\n"
         "    import torch\n"
         "    class Mean(torch.nn.Module):\n"
         "        def forward(self, x):\n"
         "            return x + x.mean(dim=0)\n"
         "    torch.manual_seed(0)\n"
-        "    assert_batch_invariant(torch.nn.Sequential(Mean()).eval(), torch.randn(6, 3))\n"
+        "    return torch.nn.Sequential(Mean()).eval(), torch.randn(6, 3)\n"
     )
+    done = with_plugin(tmp_path, "--isobatch-batch-sizes", "3", "--isobatch-tolerance", "1e6")
+    assert done.returncode == 1 and "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
+    assert "test_strict" in done.stdout and "at N = 3 (tried N = 3)" in done.stdout
+
+
+def test_a_setting_that_is_no_number_stops_pytest_before_any_test(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text("def test_one():\n    pass\n")
+    for name in ("isobatch_tolerance", "isobatch_batch_sizes"):
+        done = with_plugin(tmp_path, "-o", f"{name}=few")
+        assert done.returncode == pytest.ExitCode.USAGE_ERROR and "1 passed" not in done.stdout
+        (line,) = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        assert "'few' is not a number" in line and "leave the setting out" in line
+
+
+def with_plugin(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """pytest on the folder's test_it.py."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "isobatch.pytest_plugin", "-p", "no:cacheprovider"]
-    options = ["--isobatch-batch-sizes", "3"]
-    done = subprocess.run(
+    return subprocess.run(
         [*command, *options, "test_it.py"],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(folder)},
         capture_output=True,
         text=True,
         timeout=ENDS_S,
     )
-    assert done.returncode == 1 and "at N = 3 (tried N = 3)" in done.stdout, done.stdout + done.stderr
-    done = subprocess.run(
-        [*command, "--isobatch-tolerance", "1e6", "test_it.py"],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=ENDS_S,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_project_file_holds_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

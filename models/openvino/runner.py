@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from numpy.typing import NDArray
 
-from isobatch.models.openvino.session import compile_model, computed_in, graph_file, in_effect, names_of
+from isobatch.models.openvino.session import compile_model, computed_in, graph_file, names_of
 from isobatch.models.ort.calls import feed, side_by_side
 from isobatch.models.shared.wrapped import Padded, Streamed
 from isobatch.models.spec.runner import WHOLE, Canonical, Runner
@@ -54,7 +54,7 @@ class OpenVinoRunner:
             provider="OpenVINO CPU",
             int8_layers=computed["int8"],
             weight_layers=computed.total(),
-            note="; ".join(self._surprises(in_effect(compiled), computed)),
+            note="; ".join(self._surprises(compiled, computed)),
         )
 
     def with_canonical(self, rules: Mapping[str, Canonical]) -> Runner:
@@ -72,15 +72,17 @@ class OpenVinoRunner:
         twin = OpenVinoRunner(self._artifact, replace(self._settings, threads=threads))
         return Streamed(twin, streams, twin)
 
-    def _surprises(self, read: Mapping[str, str], computed: Counter[str]) -> Iterator[str]:
+    def _surprises(self, compiled: Any, computed: Counter[str]) -> Iterator[str]:
         hint = _HINTS[self._artifact.manifest.recipe["hint"]]
         others = sorted(set(computed) - {hint, "int8"})
         if others:
             yield f"asked for {hint}, {' and '.join(f'{computed[kind]} layers run in {kind}' for kind in others)}"
-        if read["INFERENCE_NUM_THREADS"] != str(self._settings.threads):
-            yield f"asked for {self._settings.threads} threads, OpenVINO uses {read['INFERENCE_NUM_THREADS']}"
-        if read["isa"]:
-            yield f"kernels: {read['isa']}"
+        threads = compiled.get_property("INFERENCE_NUM_THREADS")
+        if threads != self._settings.threads:
+            yield f"asked for {self._settings.threads} threads, OpenVINO uses {threads}"
+        for part in str(compiled.get_property("RUNTIME_REQUIREMENTS")).split(";"):
+            if part.startswith("isa="):
+                yield f"kernels: {part.removeprefix('isa=')}"
         if self._settings.memory_format != "contiguous":
             yield f"memory format {self._settings.memory_format} has no effect: OpenVINO chooses its own layouts"
 

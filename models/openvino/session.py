@@ -68,14 +68,5 @@ def computed_in(compiled: Any) -> list[str]:
     return [_TYPES.get(name, name) for name in types]
 
 
-def in_effect(compiled: Any) -> dict[str, str]:
-    """Precision hint, threads and streams as the compiled model reads them back, and the processor features it uses."""
-    names = ("INFERENCE_PRECISION_HINT", "INFERENCE_NUM_THREADS", "NUM_STREAMS")
-    read = {name: str(compiled.get_property(name)) for name in names}
-    requirements = str(compiled.get_property("RUNTIME_REQUIREMENTS"))
-    isa = next((part[4:] for part in requirements.split(";") if part.startswith("isa=")), "")
-    return read | {"isa": isa}
-
-
 def _text(about: Any, key: str) -> str:
     return str(about[key].astype(str)) if key in about else ""

@@ -21,13 +21,13 @@ from isobatch.models.operations.table import (
     weight_codes,
 )
 from isobatch.models.pytorch.int8.modules import known_deprecations, quantized_engine
-from isobatch.models.pytorch.runner import NAMES, to_numpy, torch_threads
+from isobatch.models.pytorch.runner import NAMES, torch_threads
+from isobatch.models.pytorch.tensors import to_numpy
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.templates.network_torch import FORMATS
 
 _TYPES = {name: dtype for dtype, name in NAMES.items()}
 _REDUCED = ("fbgemm", "x86")  # engines whose default recipe keeps activations within 7 bits
-_EPSILON = 1e-5  # torch's own
 
 
 @contextmanager
@@ -65,8 +65,7 @@ def _float_function(
     dtype: torch.dtype, layout: torch.memory_format, operation: Operation, weights: Drawn
 ) -> Callable[[Tensor], Tensor] | None:
     weight, bias, scale, shift, mean, variance = (
-        _made(values, dtype, layout)
-        for values in (weights.weight, weights.bias, weights.scale, weights.shift, weights.mean, weights.variance)
+        _made(values, dtype, layout) for values in (weights.weight, weights.bias, *weights.per_channel)
     )
     match operation.kind:
         case "conv2d":
@@ -78,17 +77,23 @@ def _float_function(
             by_column = weight.t().contiguous()
             return lambda x: x @ by_column
         case "batch-norm":
-            return lambda x: functional.batch_norm(x, mean, variance, scale, shift, eps=_EPSILON)
-        case "relu":
-            return functional.relu
+            return lambda x: functional.batch_norm(x, mean, variance, scale, shift, eps=1e-5)
         case "add":
             return lambda x: x + x
+        case "softmax":
+            return lambda x: functional.softmax(x, dim=1)
+    return _of_any_type(operation)
+
+
+def _of_any_type(operation: Operation) -> Callable[[Tensor], Tensor] | None:
+    """What torch calls alike for floats and for quantized tensors."""
+    match operation.kind:
+        case "relu":
+            return torch.relu
         case "max-pool":
             return lambda x: functional.max_pool2d(x, operation.kernel, operation.stride, operation.kernel // 2)
         case "average-pool":
             return lambda x: functional.adaptive_avg_pool2d(x, 1)
-        case "softmax":
-            return lambda x: functional.softmax(x, dim=1)
     return None
 
 
@@ -122,15 +127,9 @@ def _integer_function(scale: Scale, operation: Operation, weights: Drawn) -> Cal
         case "linear":
             packed = known.linear_prepack(_packable(weights.weight), torch.from_numpy(weights.bias))
             return lambda x: known.linear(x, packed, scale.step, scale.zero)
-        case "relu":
-            return torch.relu
         case "add":
             return lambda x: known.add(x, x, 2 * scale.step, scale.zero)
-        case "max-pool":
-            return lambda x: functional.max_pool2d(x, operation.kernel, operation.stride, operation.kernel // 2)
-        case "average-pool":
-            return lambda x: functional.adaptive_avg_pool2d(x, 1)
-    return None
+    return _of_any_type(operation)
 
 
 def _copy(rows: NDArray[np.float32]) -> Tensor:

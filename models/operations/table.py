@@ -42,17 +42,14 @@ class Operation:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Parameters in float32: ``weight`` as ``Operation.weight_shape``, ``bias`` [outputs]; of a batch norm per channel
+    """Parameters in float32: ``weight`` as ``Operation.weight_shape``, ``bias`` [outputs].
 
-    ``scale``, ``shift``, ``mean`` and ``variance``. Empty arrays where an operation has none.
+    ``per_channel`` [4, channels]: scale, shift, mean and variance of a batch norm. Empty where an operation has none.
     """
 
     weight: NDArray[np.float32]
     bias: NDArray[np.float32]
-    scale: NDArray[np.float32]
-    shift: NDArray[np.float32]
-    mean: NDArray[np.float32]
-    variance: NDArray[np.float32]
+    per_channel: NDArray[np.float32]
 
 
 def draw_parameters(operation: Operation, generator: np.random.Generator) -> Drawn:
@@ -60,14 +57,9 @@ def draw_parameters(operation: Operation, generator: np.random.Generator) -> Dra
     channels = operation.shape[0] if operation.kind == "batch-norm" else 0
     weight = generator.standard_normal(operation.weight_shape, np.float32)
     per_channel = generator.standard_normal((4, channels), np.float32)
-    return Drawn(
-        weight=weight / np.float32(math.sqrt(max(1, math.prod(operation.weight_shape[1:])))),
-        bias=generator.standard_normal(operation.outputs, np.float32),
-        scale=per_channel[0],
-        shift=per_channel[1],
-        mean=per_channel[2],
-        variance=np.square(per_channel[3]) + np.float32(0.1),
-    )
+    per_channel[3] = np.square(per_channel[3]) + np.float32(0.1)  # a variance is above 0
+    root = np.float32(math.sqrt(max(1, math.prod(operation.weight_shape[1:]))))
+    return Drawn(weight / root, generator.standard_normal(operation.outputs, np.float32), per_channel)
 
 
 def draw_rows(operation: Operation, count: int, generator: np.random.Generator) -> NDArray[np.float32]:
@@ -146,15 +138,8 @@ _TORCH = "isobatch.models.operations.pytorch:open_torch"
 _ORT = "isobatch.models.operations.ort:open_ort"
 
 ARITHMETICS = (
-    Arithmetic("fp64", _TORCH),
-    Arithmetic("fp32", _TORCH),
-    Arithmetic("fp16", _TORCH),
-    Arithmetic("bf16", _TORCH),
-    Arithmetic("int8-fbgemm", _TORCH),
-    Arithmetic("int8-x86", _TORCH),
-    Arithmetic("int8-onednn", _TORCH),
-    Arithmetic("ort-fp32", _ORT),
-    Arithmetic("ort-int8", _ORT),
+    *(Arithmetic(name, _TORCH) for name in ("fp64", "fp32", "fp16", "bf16", "int8-fbgemm", "int8-x86", "int8-onednn")),
+    *(Arithmetic(name, _ORT) for name in ("ort-fp32", "ort-int8")),
 )
 
 _CONVOLUTIONS = (  # channels in, channels out, kernel, stride, side in pixels

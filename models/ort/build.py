@@ -39,9 +39,7 @@ def build_fp32(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manife
 
 def build_fp16(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manifest:
     """Weights, activations and logits in float16; the input stays float32, and the graph's first step casts it."""
-    source = exported(request)
-    model = onnx.load_model(source.folder / MODEL_FILE)
-    _require_float(model, spec)
+    source, model = _float_graph(spec, request)
     notes = _clamped(model)
     with _in_one_sentence(spec, "onnxruntime's float16 converter"):
         half = convert_float_to_float16(model, keep_io_types=[value.name for value in model.graph.input])
@@ -55,8 +53,7 @@ def build_static(spec: VariantSpec, request: BuildRequest, folder: Path) -> Mani
 
     Beside ``model.onnx`` stands its watched twin, which is not deployed; see ``ort_clipping``.
     """
-    source = exported(request)
-    _require_float(onnx.load_model(source.folder / MODEL_FILE), spec)
+    source, _ = _float_graph(spec, request)
     with _in_one_sentence(spec, "onnxruntime's preparation for quantizing"):
         graph = prepared(request, source)
     ranges = calibrated(request, graph)
@@ -86,7 +83,10 @@ def build_static(spec: VariantSpec, request: BuildRequest, folder: Path) -> Mani
     _require_quantized(spec, folder)
     stored = {name: value for name, value in ranges.manifest.recipe.items() if name != "masks" or value}
     recipe = {**spec.recipe, **stored, "reduce_range": reduce_range, "logits": _logits(folder / MODEL_FILE)}
-    return _manifest(source, folder, recipe, (*graph.manifest.notes, *_calibration_notes(request)))
+    images = request.images
+    few = f": few, and {ENOUGH_IMAGES} or more would be better" if len(images) < ENOUGH_IMAGES else ""
+    rest = f"its scales rest on {len(images)} calibration images of {images.name}{few}"
+    return _manifest(source, folder, recipe, (*graph.manifest.notes, rest))
 
 
 def build_dynamic(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manifest:
@@ -94,8 +94,7 @@ def build_dynamic(spec: VariantSpec, request: BuildRequest, folder: Path) -> Man
 
     Weights are uint8: onnxruntime 1.32 runs ConvInteger with int8 weights at half that speed here.
     """
-    source = exported(request)
-    _require_float(onnx.load_model(source.folder / MODEL_FILE), spec)
+    source, _ = _float_graph(spec, request)
     reduce_range = "ConvInteger" in saturating_operators()
     with _in_one_sentence(spec, "onnxruntime's dynamic quantizer"):
         graph = prepared(request, source)
@@ -140,14 +139,6 @@ def _logits(path: Path) -> str:
     return "uint8" if "DequantizeLinear" in last else "float32"
 
 
-def _calibration_notes(request: BuildRequest) -> tuple[str, ...]:
-    images = request.calibration
-    if images is None:
-        return ()
-    few = f": few, and {ENOUGH_IMAGES} or more would be better" if len(images) < ENOUGH_IMAGES else ""
-    return (f"its scales rest on {len(images)} calibration images of {images.name}{few}",)
-
-
 def require_unquantized(model: onnx.ModelProto, spec: VariantSpec) -> None:
     """Raise VariantUnavailable where the graph is quantized already: of it no variant of another name is made."""
     if count := quantized_nodes(model):
@@ -166,8 +157,10 @@ def _require_quantized(spec: VariantSpec, folder: Path) -> None:
         )
 
 
-def _require_float(model: onnx.ModelProto, spec: VariantSpec) -> None:
-    """Raise VariantUnavailable unless nothing is quantized and the weight layers are float32."""
+def _float_graph(spec: VariantSpec, request: BuildRequest) -> tuple[Artifact, onnx.ModelProto]:
+    """The exported graph. Raises VariantUnavailable unless nothing is quantized and the weight layers are float32."""
+    source = exported(request)
+    model = onnx.load_model(source.folder / MODEL_FILE)
     require_unquantized(model, spec)
     other = sorted({layer.stored for layer in weight_layers(model)} - {"fp32"})
     if other:
@@ -175,6 +168,7 @@ def _require_float(model: onnx.ModelProto, spec: VariantSpec) -> None:
             f"the graph holds {' and '.join(other)} weights already, and {spec.name} is made from a float32 graph",
             "give the float32 file that it was made from; ort-fp32 runs this one as it is",
         )
+    return source, model
 
 
 def _manifest(source: Artifact, folder: Path, recipe: Mapping[str, Json], notes: tuple[str, ...] = ()) -> Manifest:
@@ -190,12 +184,10 @@ def _manifest(source: Artifact, folder: Path, recipe: Mapping[str, Json], notes:
 
 def _clamped(model: onnx.ModelProto) -> tuple[str, ...]:
     """A note for each way in which the fp16 converter silently changes weights beyond rounding."""
-    raised = cut = 0
-    for tensor in model.graph.initializer:
-        if tensor.data_type == onnx.TensorProto.FLOAT:
-            size = np.abs(numpy_helper.to_array(tensor))
-            raised += int(((size > 0) & (size < _FP16_TINIEST)).sum())
-            cut += int((size > _FP16_LARGEST).sum())
+    floats = [tensor for tensor in model.graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT]
+    sizes = [np.abs(numpy_helper.to_array(tensor)) for tensor in floats]
+    raised = sum(int(((size > 0) & (size < _FP16_TINIEST)).sum()) for size in sizes)
+    cut = sum(int((size > _FP16_LARGEST).sum()) for size in sizes)
     notes = []
     if raised:
         notes.append(f"{raised} weights below {_FP16_TINIEST} were raised to it, where rounding would give 0 for many")

@@ -5,6 +5,7 @@ graph: onnxruntime packs those for nodes one subgraph deep, as it does for nodes
 Gemm on weights that are not packed gives other bits; so there is no If around the Scan.
 """
 
+import copy
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -86,8 +87,7 @@ def canonical_model(graph: WatchedGraph, rules: Mapping[str, Canonical]) -> Mode
         rule = rules.get(layer.name)
         new_nodes = layer.nodes if rule is None else rewriting.rewritten(layer, rule)
         nodes |= {id(node): node for node in new_nodes}
-    model = ModelProto()
-    model.CopyFrom(graph.model)
+    model = copy.deepcopy(graph.model)
     del model.graph.node[:], model.graph.value_info[:]
     model.graph.node.extend([*rewriting.shared.values(), *nodes.values()])
     model.graph.initializer.extend(rewriting.constants.values())
@@ -188,22 +188,16 @@ def _inside(layer: GraphLayer, word: str, names: Iterable[str]) -> list[str]:
     return [f"{layer.name}/{word}/{name}" for name in names]
 
 
-def _written(node: NodeProto) -> str:
-    """The first value that this node writes: no other node writes it."""
-    written: str = next(name for name in node.output if name)
-    return written
-
-
 def _renamed(layer: GraphLayer) -> list[NodeProto]:
     """The layer's nodes for a subgraph, where no name of the graph around it may be given again."""
     own = [*layer.inputs, *(name for node in layer.nodes for name in node.output if name)]
     new = dict(zip(own, _inside(layer, "part", own), strict=True))
     nodes = []
     for node in layer.nodes:
-        twin = NodeProto()
-        twin.CopyFrom(node)
+        twin = copy.deepcopy(node)
         rename([twin], new)
-        twin.name = f"{layer.name}/part/{_written(node)}"  # its own name may be missing or given twice
+        written = next(filter(None, node.output))  # by this node alone; its own name may be missing or given twice
+        twin.name = f"{layer.name}/part/{written}"
         nodes.append(twin)
     return nodes
 

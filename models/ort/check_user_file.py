@@ -15,8 +15,9 @@ from isobatch.models.ort.compared_outputs import NUMBERS, keep_comparable
 from isobatch.models.ort.external_data import LIMIT_BYTES as LIMIT_BYTES
 from isobatch.models.ort.external_data import OnnxError as OnnxError  # with the check that raises it
 from isobatch.models.ort.external_data import find_messages, take_in
-from isobatch.models.ort.freed import require_one_batch, shapes_of_a_call, with_free_batch
+from isobatch.models.ort.freed import require_one_batch, with_free_batch
 from isobatch.models.ort.interface import inputs_of, real_inputs, tidy_free_axes, to_store
+from isobatch.models.ort.output_shapes import infer_output_shapes, learn_output_shapes
 from isobatch.models.ort.session import in_words, open_session
 from isobatch.models.shared.regular_files import Altered, read_regular
 from isobatch.models.spec.interface import Input
@@ -72,10 +73,11 @@ def check_onnx(
     _check_interface(model, path)
     altered = keep_comparable(model, path)
     unread += _drop_unread(model)  # what only outputs that are left out needed
+    learnt = infer_output_shapes(model)  # whose axes --batch-axis may name
     turned = batch_first(model, batch_axes)
     require_one_batch(model, path)
     raised = _raise_old_opset(model, path)
-    learnt = _learn_output_shapes(model)
+    learnt += learn_output_shapes(model)
     _check_validity(model, path)
     model, freed = with_free_batch(model, path)
     if external or turned:  # what is kept of another file, or of this one with other axes, is not this one's
@@ -123,8 +125,8 @@ def _check_operators(model: onnx.ModelProto, path: Path) -> None:
     newest = onnx.defs.onnx_opset_version()
     if not 1 <= version <= newest:
         raise OnnxError(f"{path} asks for opset {version}; known are 1 to {newest}: export it again with one of them")
-    schemas = onnx.defs.get_all_schemas_with_history()
-    names = {schema.name for schema in schemas if schema.domain == "" and schema.since_version <= version}
+    schemas = [schema for schema in onnx.defs.get_all_schemas_with_history() if schema.domain == ""]
+    names = {schema.name for schema in schemas if schema.since_version <= version}
     own = {(function.domain, function.name) for function in model.functions}
     for node in nodes:
         if (node.domain, node.op_type) in own:
@@ -138,6 +140,13 @@ def _check_operators(model: onnx.ModelProto, path: Path) -> None:
             raise OnnxError(
                 f"{path}: opset {version} has no operator {node.op_type!r} (nearest: "
                 f"{nearest(node.op_type, names)!r}); correct the opset_import or export the model again"
+            )
+        if node.domain in _STANDARD and onnx.defs.get_schema(node.op_type, version, "").deprecated:
+            later = [one.since_version for one in schemas if one.name == node.op_type and one.since_version > version]
+            anew = f"opset {min(later)}, where it is defined anew" if later else "another operator in its place"
+            raise OnnxError(
+                f"{path}: opset {version} has withdrawn its operator {node.op_type!r} (deprecated), and onnx's checker "
+                f"refuses it: export the model again with {anew}"
             )
 
 
@@ -173,23 +182,6 @@ def _raise_old_opset(model: onnx.ModelProto, path: Path) -> tuple[str, ...]:
         ) from error
     model.CopyFrom(raised)
     return (f"raised from opset {version} to {_RAISED_TO} (onnx.version_converter), as onnxruntime needs it",)
-
-
-def _learn_output_shapes(model: onnx.ModelProto) -> tuple[str, ...]:
-    """Give outputs without a shape the one that a call has, the batch free; a note where there were any."""
-    bare = [value for value in model.graph.output if not value.type.tensor_type.HasField("shape")]
-    if not bare:
-        return ()
-    try:
-        shapes = shapes_of_a_call(model)
-    except Exception:  # what is wrong with the graph is said by the checks that follow
-        return ()
-    for value in bare:
-        for number, length in enumerate(shapes[value.name]):
-            axis = value.type.tensor_type.shape.dim.add()
-            if number:
-                axis.dim_value = length
-    return (f"the shape of its output {', '.join(repr(value.name) for value in bare)} was learnt from a call",)
 
 
 def _check_interface(model: onnx.ModelProto, path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import numpy as np
@@ -58,15 +58,11 @@ class ExaminedGraphRunner:
         known = self.products(layer)
         if known is None:
             raise NotImplementedError(f"{layer!r} has no weight that could be replaced")
-        model = self._watched.alone(layer)
-        (node,) = model.graph.node
-        stored = {tensor.name: tensor for tensor in model.graph.initializer}
+        (node,) = self._watched.layers[layer].nodes
         if _is_transposed(node):
             weight = np.ascontiguousarray(weight.T)
-        stored[node.input[1]].CopyFrom(numpy_helper.from_array(weight, node.input[1]))
-        if bias is not None:
-            stored[node.input[2]].CopyFrom(numpy_helper.from_array(bias, node.input[2]))
-        return self._watched.run(model, layer, inputs)
+        given = [weight] if bias is None else [weight, bias]
+        return self._watched.replay_with(layer, inputs, dict(zip(node.input[1:], given, strict=False)))
 
     def widened(self, layer: str, inputs: Rows, kind: Literal["float32", "float64"]) -> Rows:
         """This layer by onnx's reference implementation in a wider type, its constants and inputs converted.
@@ -106,11 +102,9 @@ class ExaminedGraphRunner:
                 )
         return ""
 
-    @contextmanager
-    def one_thread(self) -> Iterator[None]:
+    def one_thread(self) -> AbstractContextManager[None]:
         """Sessions of single layers have one thread until the end of the block."""
-        with self._watched.threads(1):
-            yield
+        return self._watched.threads(1)
 
 
 def _convolution(

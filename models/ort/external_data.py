@@ -26,32 +26,11 @@ class FixedBatch(OnnxError):
 
 def take_in(model: onnx.ModelProto, path: Path) -> list[str]:
     """Put the model's external tensors into it. The SHA-256 of the files that hold them, in order of first use; each is
-    inside the model's folder, and read once.
+    inside the model's folder, and read once, after every slice of it has been checked.
     """
-    files = _external_files(model, path)
-    contents = {location: _read_external(file, path) for location, file in files.items()}
-    for tensor in find_messages(model, onnx.TensorProto):
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            entries = {entry.key: entry.value for entry in tensor.external_data}
-            content = contents[entries.get("location", "")]
-            start = int(entries.get("offset", "0"))
-            tensor.raw_data = content[start : start + int(entries.get("length", len(content) - start))]
-            tensor.data_location = onnx.TensorProto.DEFAULT
-            del tensor.external_data[:]
-    return [hashlib.sha256(content).hexdigest() for content in contents.values()]
-
-
-def _read_external(file: Path, path: Path) -> bytes:
-    try:
-        return read_regular(file, LIMIT_BYTES)
-    except (OSError, ValueError) as error:
-        raise OnnxError(f"{path}: its external data cannot be read: {error}; copy the whole folder again") from error
-
-
-def _external_files(model: onnx.ModelProto, path: Path) -> dict[str, Path]:
-    """The files of the external tensors by location, once every slice of them has been checked."""
     files: dict[str, Path] = {}
     total_bytes = model.ByteSize()
+    slices = []
     for tensor in find_messages(model, onnx.TensorProto):
         if tensor.data_location != onnx.TensorProto.EXTERNAL:
             continue
@@ -64,10 +43,20 @@ def _external_files(model: onnx.ModelProto, path: Path) -> dict[str, Path]:
         location = entries.get("location", "")
         if location not in files:
             files[location] = _inside(path, location, tensor.name)
-        total_bytes += _slice_bytes(entries, files[location], f"{path}: tensor {tensor.name!r}")
+        place = _slice(entries, files[location], f"{path}: tensor {tensor.name!r}")
+        slices.append((tensor, location, place))
+        total_bytes += place.stop - place.start
     if total_bytes > LIMIT_BYTES:
         raise OnnxError(f"{path}: its tensors sum to {total_bytes} bytes; at most {LIMIT_BYTES} can be studied")
-    return files
+    try:
+        contents = {location: read_regular(file, LIMIT_BYTES) for location, file in files.items()}
+    except (OSError, ValueError) as error:
+        raise OnnxError(f"{path}: its external data cannot be read: {error}; copy the whole folder again") from error
+    for tensor, location, place in slices:
+        tensor.raw_data = contents[location][place]
+        tensor.data_location = onnx.TensorProto.DEFAULT
+        del tensor.external_data[:]
+    return [hashlib.sha256(content).hexdigest() for content in contents.values()]
 
 
 def _inside(path: Path, location: str, tensor: str) -> Path:
@@ -87,7 +76,8 @@ def _inside(path: Path, location: str, tensor: str) -> Path:
     if not file.exists():
         raise OnnxError(f"{what}, and there is no such file; copy it there from where the model came from")
     target = file.resolve()
-    if target != file and not _same_cache(path, target):
+    in_its_store = path.is_symlink() and path.resolve().parent == target.parent and target.is_file()
+    if target != file and not in_its_store:
         raise OnnxError(
             f"{what}, a link, through which a model could reach elsewhere; copy what it points to: "
             f"cp -rL {path.parent} COPY, and give COPY/{path.name}"
@@ -102,13 +92,8 @@ def _inside(path: Path, location: str, tensor: str) -> Path:
     return file
 
 
-def _same_cache(path: Path, target: Path) -> bool:
-    """Whether the model itself is a link into the folder that holds the target: how a hub's cache keeps its files."""
-    return path.is_symlink() and path.resolve().parent == target.parent and target.is_file()
-
-
-def _slice_bytes(entries: dict[str, str], file: Path, what: str) -> int:
-    """How many bytes of the file a tensor takes."""
+def _slice(entries: dict[str, str], file: Path, what: str) -> slice:
+    """Which bytes of the file a tensor takes."""
     size_bytes = file.stat().st_size
     try:
         offset = int(entries.get("offset", "0"))
@@ -120,7 +105,7 @@ def _slice_bytes(entries: dict[str, str], file: Path, what: str) -> int:
             f"{what} takes bytes {offset} to {offset + length} of {file.name}, which has {size_bytes}: "
             "the data file was cut short or belongs to another model; copy both again"
         )
-    return length
+    return slice(offset, offset + length)
 
 
 def find_messages(message: Any, kind: type[Any]) -> Iterator[Any]:

@@ -28,9 +28,8 @@ def with_free_batch(model: ModelProto, path: Path) -> tuple[ModelProto, tuple[st
     Raises OnnxError where the number is inside the graph as well.
     """
     size = fixed_batch(model)
-    freed = free_batch(model)
     if size is None:
-        return freed, ()
+        return free_batch(model), ()
     if size > 1 and (axes := where_names_agree(model)):
         raise OnnxError(
             f"{path}: its first axis is fixed at {size}, and another is free, the same in every input and output: "
@@ -103,7 +102,7 @@ def same_when_freed(model: ModelProto, freed: ModelProto, size: int) -> bool:
     What is fed is made up: floats at random, integers zero. Raises what onnxruntime raises where one cannot run.
     """
     count = max(2, size)
-    given = {tensor.name: _made_up(tensor, count) for tensor in inputs_of(freed)}
+    given = {tensor.name: made_up(tensor, count) for tensor in inputs_of(freed)}
     alone = open_session(model.SerializeToString(), 1, quiet=True)
     free = open_session(freed.SerializeToString(), 1, quiet=True)
     want = alone.run(None, {name: array[:size] for name, array in given.items()})
@@ -119,15 +118,8 @@ def same_when_freed(model: ModelProto, freed: ModelProto, size: int) -> bool:
     return True
 
 
-def shapes_of_a_call(model: ModelProto) -> dict[str, tuple[int, ...]]:
-    """The shape of each output of one call with as many images as the inputs say, or one. Raises as onnxruntime."""
-    count = fixed_batch(model) or 1
-    session = open_session(model.SerializeToString(), 1, optimise=False, quiet=True)
-    values = session.run(None, {tensor.name: _made_up(tensor, count) for tensor in inputs_of(model)})
-    return {output.name: value.shape for output, value in zip(session.get_outputs(), values, strict=True)}
-
-
-def _made_up(input_: Input, count: int) -> NDArray[np.generic]:
+def made_up(input_: Input, count: int) -> NDArray[np.generic]:
+    """An array [count, ...] that this input takes: floats at random, integers zero."""
     shape = (count, *input_.example_shape)
     if np.dtype(input_.dtype).kind == "f":
         return np.random.default_rng(0).standard_normal(shape).astype(input_.dtype)

@@ -31,9 +31,8 @@ _OPTIONAL = ("x_zero", "w_zero", "y_zero", "bias")
 
 @dataclass(frozen=True)
 class IntegerNode:
-    """One operator with its constants by role."""
+    """One operator with its constants, and their names in the graph, by role."""
 
-    model: ModelProto
     operator: str
     attributes: dict[str, Any]
     names: dict[str, str]
@@ -60,26 +59,11 @@ class IntegerNode:
         values = {role: numpy_helper.to_array(stored[name]) for role, name in names.items()}
         if any(values[role].size > 1 for role in ("x_scale", "x_zero", "y_scale", "y_zero") if role in values):
             return None
-        return cls(model, node.op_type, attributes, names, values)
-
-    def changed(self, values: dict[str, NDArray[Any]]) -> Self:
-        """The same operator with other constants in these roles."""
-        model = ModelProto()
-        model.CopyFrom(self.model)
-        for tensor in model.graph.initializer:
-            for role, array in values.items():
-                if tensor.name == self.names[role]:
-                    tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
-        return type(self)(model, self.operator, self.attributes, self.names, self.values | values)
+        return cls(node.op_type, attributes, names, values)
 
     def scalar(self, role: str) -> float:
         """The constant in this role; 0 where there is none."""
         return float(self.values[role].reshape(-1)[0]) if role in self.values else 0.0
-
-    @property
-    def is_product(self) -> bool:
-        """Whether it sums products with a weight."""
-        return "weight" in self.values
 
     @property
     def channels_last(self) -> bool:
@@ -101,30 +85,26 @@ class IntegerNode:
         outputs = len(self.weight)
         return np.broadcast_to(np.asarray(self.values.get("bias", 0), np.int64).reshape(-1), (outputs,))
 
-    def by_channel(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Values [outputs] so that they can be broadcast to the results."""
-        return values if self.channels_last else values.reshape(-1, 1, 1)
-
     def accumulators(self, inputs: Rows) -> Accumulators | None:
         """As ``isobatch.models.spec.interventions.Integer``; the bias, an integer here, is part of the sums."""
         if self.operator == "QuantizeLinear" or "y_zero" not in self.values:
             return None
         limits = np.iinfo(self.values["y_zero"].dtype)
-        if self.is_product:
-            exact: tuple[NDArray[np.int64], ...] = (self._sums(inputs[0]),)
-            scales: tuple[float, ...] = (self.scalar("x_scale"),)
-            zeros: tuple[int, ...] = (int(self.scalar("x_zero")),)
-            weight_scales = self.by_channel(np.broadcast_to(self.values["w_scale"].reshape(-1), self.bias.shape))
-        elif len(inputs) != 2:
+        product = "weight" in self.values
+        if not product and len(inputs) != 2:
             return None
+        operands = ("x",) if product else _ROWS
+        zeros = tuple(int(self.scalar(f"{role}_zero")) for role in operands)
+        if product:
+            exact: tuple[NDArray[np.int64], ...] = (self._sums(inputs[0]),)
+            weight_scales = np.broadcast_to(self.values["w_scale"].reshape(-1), self.bias.shape)
+            weight_scales = weight_scales if self.channels_last else weight_scales.reshape(-1, 1, 1)
         else:
-            zeros = int(self.scalar("x_zero")), int(self.scalar("w_zero"))
-            scales = self.scalar("x_scale"), self.scalar("w_scale")
             exact = tuple(rows.astype(np.int64) - zero for rows, zero in zip(inputs, zeros, strict=True))
             weight_scales = np.ones(1)
         return Accumulators(
             exact=exact,
-            input_scales=scales,
+            input_scales=tuple(self.scalar(f"{role}_scale") for role in operands),
             input_zero_points=zeros,
             weight_scales=np.asarray(weight_scales, np.float64),
             bias=np.zeros(1),

@@ -1,5 +1,6 @@
 """What an ONNX graph takes and gives, and its batch axis freed where an exporter wrote a number there."""
 
+import copy
 import shlex
 from collections.abc import Iterator
 
@@ -50,7 +51,7 @@ def without_rows(model: ModelProto, name: str) -> str:
     leave_out = f", or leave it out: onnx.utils.extract_model(FILE, NEW_FILE, {inputs}, {others})" if others else ""
     few = any(value.name == name and value.type.tensor_type.HasField("shape") and len(_axes(value.type)) < 2
               for value in model.graph.output)  # fmt: skip
-    axes = where_names_say(model) or ("" if few else "NAME=1")
+    axes = where_names_say(model) or where_axes_lead(model) or ("" if few else "NAME=1")
     where = f", or say where that is with --batch-axis {axes}" if axes else ""
     return f"export it with the batch on its first axis{where}{leave_out}"
 
@@ -73,6 +74,27 @@ def where_names_say(model: ModelProto) -> str:
         if any(elsewhere.values()):
             return _listed(elsewhere)
     return ""
+
+
+def where_axes_lead(model: ModelProto) -> str:
+    """``x=1,y=1``: where the only free axis of the inputs that every output has stands, as onnx's shape inference
+    carries it there; else empty. For a graph that runs, and gives no rows: what is baked into it leads nowhere.
+    """
+    return where_names_agree(named_throughout(model))
+
+
+def named_throughout(model: ModelProto) -> ModelProto:
+    """A copy in which every free axis of an input has a name, as ``x/1``, and outputs the shapes that follow from that
+    by onnx's shape inference: none where it does not know the operators.
+    """
+    named = copy.deepcopy(model)
+    for value in real_inputs(named):
+        for place, axis in enumerate(_axes(value.type)):
+            if not axis.dim_value and not axis.dim_param:
+                axis.dim_param = f"{value.name}/{place}"
+    for value in named.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    return onnx.shape_inference.infer_shapes(named, data_prop=True)
 
 
 def where_names_agree(model: ModelProto) -> str:
@@ -128,8 +150,7 @@ def free_batch(model: ModelProto, reshapes: bool = False) -> ModelProto:
     What comes out is only believed once it has been run.
     """
     size = fixed_batch(model)
-    freed = ModelProto()
-    freed.CopyFrom(model)
+    freed = copy.deepcopy(model)
     if size is not None:
         del freed.graph.value_info[:]
         if reshapes:
@@ -180,8 +201,3 @@ def last_nodes(model: ModelProto) -> dict[str, NodeProto]:
         if node is not None:
             nodes[value.name] = node
     return nodes
-
-
-def last_operators(model: ModelProto) -> dict[str, str]:
-    """By output the operator of ``last_nodes``."""
-    return {name: node.op_type for name, node in last_nodes(model).items()}

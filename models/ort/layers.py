@@ -10,35 +10,20 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto,
 
 from isobatch.models.ort.graph import inner_graphs
 
-KINDS = {
-    "Conv": "conv2d",
-    "FusedConv": "conv2d",
-    "NhwcFusedConv": "conv2d",
-    "ConvInteger": "conv2d",
-    "QLinearConv": "conv2d",
-    "Gemm": "linear",
-    "FusedGemm": "linear",
-    "QGemm": "linear",
-    "MatMul": "linear",
-    "FusedMatMul": "linear",
-    "MatMulInteger": "linear",
-    "MatMulIntegerToFloat": "linear",
-    "QLinearMatMul": "linear",
-    "DynamicQuantizeMatMul": "linear",
-    "Softmax": "softmax",
-    "LayerNormalization": "layer-norm",
-    "SkipLayerNormalization": "layer-norm",
-    "BatchNormalization": "batch-norm",
-    "ReduceMean": "average-pool",
-    "GlobalAveragePool": "average-pool",
-    "QLinearGlobalAveragePool": "average-pool",
-    "AveragePool": "average-pool",
-    "MaxPool": "max-pool",
-    "NhwcMaxPool": "max-pool",
-    "QLinearAdd": "add",
-    "QuantizeLinear": "quantize",
-    "DequantizeLinear": "dequantize",
+_OPERATORS = {
+    "conv2d": "Conv FusedConv NhwcFusedConv ConvInteger QLinearConv",
+    "linear": "Gemm FusedGemm QGemm MatMul FusedMatMul MatMulInteger MatMulIntegerToFloat QLinearMatMul "
+    "DynamicQuantizeMatMul",
+    "softmax": "Softmax",
+    "layer-norm": "LayerNormalization SkipLayerNormalization",
+    "batch-norm": "BatchNormalization",
+    "average-pool": "ReduceMean GlobalAveragePool QLinearGlobalAveragePool AveragePool",
+    "max-pool": "MaxPool NhwcMaxPool",
+    "add": "QLinearAdd",
+    "quantize": "QuantizeLinear",
+    "dequantize": "DequantizeLinear",
 }
+KINDS = {operator: kind for kind, operators in _OPERATORS.items() for operator in operators.split()}
 """Layer kinds by operator, the telling ones first: a layer of several nodes is named for its first in this order."""
 
 _ROWS_APART = ("Shape", "Size")  # read no element, so what they give is the same whatever the rows hold

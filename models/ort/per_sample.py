@@ -7,7 +7,7 @@ Elsewhere the zero points of samples differ, which the integer operators do not 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,12 +82,10 @@ class _Known:
         return name in self.constants and all(side == 1 for side in self.constants[name].dims)
 
 
-@dataclass(frozen=True)
-class _Scaled:
-    """Nodes of a layer to be given scales by sample: its quantization, and what multiplies sums by the scales."""
-
-    quantize: NodeProto
-    products: tuple[NodeProto, ...]  # of integer sums, as floats, with scales
+_Scaled = tuple[NodeProto, dict[str, tuple[str, str]]]
+"""What of a layer is given scales by sample: its quantization, and by its output each product of integer sums, as
+floats, with the scales.
+"""
 
 
 def _scaled(layer: GraphLayer, known: _Known) -> _Scaled | None:
@@ -104,7 +102,7 @@ def _scaled(layer: GraphLayer, known: _Known) -> _Scaled | None:
     if known.readers.get(zero_point, []) != integer:
         return None
     sums = {node.output[0] for node in integer}
-    products = []
+    products = {}
     for factor in known.readers.get(scale, []):  # with the weight's scale
         if factor.op_type != "Mul" or not any(known.single(name) for name in factor.input):
             return None
@@ -113,30 +111,27 @@ def _scaled(layer: GraphLayer, known: _Known) -> _Scaled | None:
             cast = known.writer.get(others[0]) if len(others) == 1 else None
             if product.op_type != "Mul" or cast is None or cast.op_type != "Cast" or cast.input[0] not in sums:
                 return None
-            products.append(product)
-    return _Scaled(quantizes[0], tuple(products)) if len(products) == len(integer) else None
+            products[product.output[0]] = others[0], factor.output[0]
+    return (quantizes[0], products) if len(products) == len(integer) else None
 
 
-def _rewritten(model: ModelProto, layers: Iterable[_Scaled]) -> ModelProto:
-    quantizes = {layer.quantize.output[0]: layer.quantize for layer in layers}
-    products = {node.output[0] for layer in layers for node in layer.products}
-    scales = {quantize.output[1] for quantize in quantizes.values()}
-    writer = {name: node for node in model.graph.node for name in node.output}
+def _rewritten(model: ModelProto, layers: Collection[_Scaled]) -> ModelProto:
+    quantizes = [quantize for quantize, _ in layers]
+    scaled = {quantize.output[0] for quantize in quantizes}
+    products = {into: factors for _, them in layers for into, factors in them.items()}
     opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     nodes: list[NodeProto] = []
     for node in model.graph.node:
-        if node.output and node.output[0] in quantizes:
+        into = next(iter(node.output), "")
+        if into in scaled:
             nodes += _quantized(node, opset)
-        elif node.output and node.output[0] in products:
-            cast, factor = node.input
-            if writer[cast].op_type != "Cast" or not scales.intersection(writer[factor].input):
-                cast, factor = factor, cast
-            nodes += _multiplied(node, cast, factor)
+        elif into in products:
+            nodes += _multiplied(into, *products[into])
         else:
             nodes.append(node)
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-    model.graph.initializer.extend(_constants(quantizes.values()))
+    model.graph.initializer.extend(_constants(quantizes))
     return model
 
 
@@ -158,11 +153,10 @@ def _quantized(node: NodeProto, opset: int) -> Iterator[NodeProto]:
     yield node_of("QuantizeLinear", [values, scale], codes, axis=0)
 
 
-def _multiplied(node: NodeProto, sums: str, factor: str) -> Iterator[NodeProto]:
+def _multiplied(into: str, sums: str, factor: str) -> Iterator[NodeProto]:
     """Each sample's sums by its factor. As rows, whatever their rank: that also keeps onnxruntime from fusing a matrix
     product with its scale and bias, which it does for a scale of one number, and wrongly for one of each row.
     """
-    into = node.output[0]
     yield node_of("Flatten", [sums], f"{into}/rows", axis=1)
     yield node_of("Unsqueeze", [factor, "per-sample/1"], f"{into}/column")
     yield node_of("Mul", [f"{into}/rows", f"{into}/column"], f"{into}/products")
@@ -170,10 +164,9 @@ def _multiplied(node: NodeProto, sums: str, factor: str) -> Iterator[NodeProto]:
     yield node_of("Reshape", [f"{into}/products", f"{into}/shape"], into)
 
 
-def _constants(quantizes: Iterable[NodeProto]) -> Iterator[TensorProto]:
-    constants = list(quantizes)
-    if not constants:
+def _constants(quantizes: Sequence[NodeProto]) -> Iterator[TensorProto]:
+    if not quantizes:
         return
     values = {"0": np.float32(0), "one": np.float32(1), "steps": np.float32(_STEPS), "1": np.array([1], np.int64)}
     yield from (numpy_helper.from_array(np.asarray(value), f"per-sample/{name}") for name, value in values.items())
-    yield from (numpy_helper.from_array(np.asarray(np.uint8(0)), node.output[2]) for node in constants)
+    yield from (numpy_helper.from_array(np.asarray(np.uint8(0)), node.output[2]) for node in quantizes)

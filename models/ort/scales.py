@@ -1,8 +1,10 @@
 """Dynamically quantized ONNX graphs with activation scales that the batch has no part in."""
 
+import copy
+
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, ValueInfoProto, helper, numpy_helper
+from onnx import ModelProto, ValueInfoProto, numpy_helper
 
 from isobatch.models.ort.calls import feed
 from isobatch.models.ort.per_sample import DYNAMIC, per_sample_scales
@@ -35,31 +37,23 @@ def static_scales(model: ModelProto, examples: NDArray[np.float32]) -> ModelProt
     if not dynamic:
         raise VariantUnavailable("nothing in this graph is quantized dynamically", "choose another repair")
     ranges = _ranges(model, [node.input[0] for node in dynamic], examples)
-    changed = ModelProto()
-    changed.CopyFrom(model)
-    nodes: list[NodeProto] = []
-    for node in changed.graph.node:
-        if node.op_type != DYNAMIC:
-            nodes.append(node)
-            continue
+    changed = copy.deepcopy(model)
+    for node in [node for node in changed.graph.node if node.op_type == DYNAMIC]:
         low, high = ranges[node.input[0]]
         scale = np.float32((high - low) / _STEPS or 1)
         zero_point = np.uint8(np.clip(np.rint(-low / scale), 0, _STEPS))
-        quantized, scale_name, zero_point_name = node.output
-        changed.graph.initializer.append(numpy_helper.from_array(np.array(scale), scale_name))
-        changed.graph.initializer.append(numpy_helper.from_array(np.array(zero_point), zero_point_name))
-        nodes.append(
-            helper.make_node("QuantizeLinear", [node.input[0], scale_name, zero_point_name], [quantized], node.name)
-        )
-    del changed.graph.node[:]
-    changed.graph.node.extend(nodes)
+        names = node.output[1:]  # what the operator gave is stored now
+        for value, name in zip((scale, zero_point), names, strict=True):
+            changed.graph.initializer.append(numpy_helper.from_array(np.array(value), name))
+        node.op_type = "QuantizeLinear"
+        node.input.extend(names)
+        del node.output[1:]
     return changed
 
 
 def _ranges(model: ModelProto, names: list[str], examples: NDArray[np.float32]) -> dict[str, tuple[float, float]]:
     """Least and largest value of each of these, 0 included, over the examples one at a time."""
-    tapped = ModelProto()
-    tapped.CopyFrom(model)
+    tapped = copy.deepcopy(model)
     given = [value.name for value in model.graph.input]
     taps = [name for name in dict.fromkeys(names) if name not in given]
     tapped.graph.output.extend(ValueInfoProto(name=name) for name in taps)

@@ -5,14 +5,7 @@ from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 from isobatch.models.ort.external_data import find_messages
 from isobatch.models.ort.graph import stored_tensors
 
-DRAWING = (
-    "RandomUniform",
-    "RandomUniformLike",
-    "RandomNormal",
-    "RandomNormalLike",
-    "Bernoulli",
-    "Multinomial",
-)
+DRAWING = ("RandomUniform", "RandomUniformLike", "RandomNormal", "RandomNormalLike", "Bernoulli", "Multinomial")
 _SHOWN = 3
 _CURE = "call net.eval() before torch.onnx.export, or torch.onnx.export(..., training=torch.onnx.TrainingMode.EVAL)"
 
@@ -20,9 +13,10 @@ _CURE = "call net.eval() before torch.onnx.export, or torch.onnx.export(..., tra
 def training_remarks(model: ModelProto) -> tuple[str, ...]:
     """One sentence for each kind of node that an exported network should not have; nothing where there is none."""
     nodes = list(find_messages(model, NodeProto))
-    true = _true(model, nodes)
-    mixing = [node for node in nodes if node.op_type == "BatchNormalization" and _switch(node, "training_mode")]
-    dropping = [node for node in nodes if node.op_type == "Dropout" and len(node.input) > 2 and node.input[2] in true]
+    stored = stored_tensors(model, nodes).items()
+    on = {name for name, one in stored if one.data_type == TensorProto.BOOL and numpy_helper.to_array(one).any()}
+    mixing = [node for node in nodes if node.op_type == "BatchNormalization" and _trains(node)]
+    dropping = [node for node in nodes if node.op_type == "Dropout" and len(node.input) > 2 and node.input[2] in on]
     drawing = [node for node in nodes if node.op_type in DRAWING]
     remarks = []
     if mixing:
@@ -37,17 +31,8 @@ def training_remarks(model: ModelProto) -> tuple[str, ...]:
     return tuple(remarks)
 
 
-def _true(model: ModelProto, nodes: list[NodeProto]) -> set[str]:
-    """The names of stored switches that are on."""
-    return {name for name, tensor in stored_tensors(model, nodes).items() if _on(tensor)}
-
-
-def _on(tensor: TensorProto) -> bool:
-    return tensor.data_type == TensorProto.BOOL and bool(numpy_helper.to_array(tensor).any())
-
-
-def _switch(node: NodeProto, name: str) -> bool:
-    return any(attribute.name == name and attribute.i for attribute in node.attribute)
+def _trains(node: NodeProto) -> bool:
+    return any(attribute.name == "training_mode" and attribute.i for attribute in node.attribute)
 
 
 def _named(nodes: list[NodeProto]) -> str:

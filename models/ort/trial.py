@@ -1,5 +1,6 @@
 """A user's graph tried on the user's own images: does it give each its own row, and what is the outcome in it?"""
 
+import copy
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +13,16 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from isobatch import PROGRAM
-from isobatch.models.ort.calls import leaves_of, outputs_of, side_by_side
+from isobatch.models.ort.calls import call, leaves_of, outputs_of, side_by_side
 from isobatch.models.ort.check_user_file import OnnxError, check_onnx
-from isobatch.models.ort.interface import copy_first_axis, first_axes, last_operators, where_names_say, without_rows
+from isobatch.models.ort.interface import (
+    copy_first_axis,
+    first_axes,
+    last_nodes,
+    where_axes_lead,
+    where_names_say,
+    without_rows,
+)
 from isobatch.models.ort.session import in_words, open_session
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.interface import Input
@@ -70,7 +78,8 @@ def tried(path: Path, images: Images, sha256: str | None, called: str, asked: st
     except ValueError as error:
         wrong = next((name for name, value in outputs.items() if np.shape(value)[:1] != (len(few),)), "")
         return Tried(f"{called}: {error}; {without_rows(model, wrong)}")
-    return Tried(None, chosen(last_operators(model), leaves_of(outputs), rows, asked), rewritten)
+    last = {name: node.op_type for name, node in last_nodes(model).items()}
+    return Tried(None, chosen(last, leaves_of(outputs), rows, asked), rewritten)
 
 
 def of_other_shapes(one: Mapping[str, Any], two: Mapping[str, Any]) -> str:
@@ -110,33 +119,30 @@ def _session(model: onnx.ModelProto) -> ort.InferenceSession:
     return open_session(model.SerializeToString(), threads=len(os.sched_getaffinity(0)), quiet=True)
 
 
-def _outputs(model: onnx.ModelProto, images: NDArray[Any]) -> dict[str, NDArray[Any]]:
-    return outputs_of(_session(model), images)
-
-
 def _failure(model: onnx.ModelProto, pair: NDArray[Any]) -> str | None:
     """What goes wrong with one image or two, and what to do; None where each gets its row."""
     for count in (1, 2):
-        ran = False
+        wrong = None
         try:
-            outputs = _outputs(model, pair[:count])
-            ran = True
+            outputs = outputs_of(_session(model), pair[:count])
             wrong = next((name for name, value in outputs.items() if np.shape(value)[:1] != (count,)), None)
-            why = wrong and f"gives {wrong!r} of shape {list(np.shape(outputs[wrong]))} for {count}"
+            if wrong is None:
+                continue
+            why = f"gives {wrong!r} of shape {list(np.shape(outputs[wrong]))} for {count}"
         except Exception as error:  # onnxruntime's exceptions share no public base class
             why = in_words(error)
-        if why and count == 1 and ran:
-            assert wrong is not None
+        if wrong and count == 1:
             return f"{why} image, so a batch is baked in ({_FREE_BATCH}) or it has none: {without_rows(model, wrong)}"
-        if why and (axes := where_names_say(model)):
+        if axes := where_names_say(model):
             return f"takes no {count} of these images: {why}; by the names of its axes its batch is --batch-axis {axes}"
-        if why and count == 1:
-            return (
-                f"loads but cannot run one of these images: {why}; it may take another size, or hold its batch inside: "
-                f"{_FREE_BATCH}"
-            )
-        if why:
+        if wrong and where_axes_lead(model):
+            return f"{why} images, so its batch is elsewhere: {without_rows(model, wrong)}"
+        if count == 2:
             return f"takes one image and not two, so its batch of 1 is baked into the graph: {why}; {_FREE_BATCH}"
+        return (
+            f"loads but cannot run one of these images: {why}; it may take another size, or hold its batch inside: "
+            f"{_FREE_BATCH}"
+        )
     return None
 
 
@@ -146,12 +152,11 @@ def _with_copied_batch(model: onnx.ModelProto, pair: NDArray[Any]) -> onnx.Model
     Cured: one and two images get their rows, and as many as the size get the bytes that the graph gave them.
     """
     for size in first_axes(model):
-        copied = onnx.ModelProto()
-        copied.CopyFrom(model)
+        copied = copy.deepcopy(model)
         copy_first_axis(copied, size)
         images = np.resize(pair, (size, *pair.shape[1:]))
         try:
-            before, after = (side_by_side(_outputs(graph, images), size) for graph in (model, copied))
+            before, after = (call(_session(graph), images) for graph in (model, copied))
         except Exception:  # another size, or a number elsewhere in the graph
             continue
         if before.tobytes() == after.tobytes() and _failure(copied, pair) is None:

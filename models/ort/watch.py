@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
-from onnx import ModelProto, ValueInfoProto, helper
+from onnx import ModelProto, ValueInfoProto, helper, numpy_helper
 
 from isobatch.models.ort.calls import feed, side_by_side
 from isobatch.models.ort.interface import inputs_of
@@ -60,19 +60,19 @@ class WatchedGraph:
 
     def replay(self, name: str, inputs: Rows) -> Rows:
         """This layer's outputs on these inputs, from a session of its own. Raises KeyError for an unknown layer."""
-        layer = self.layers[name]
-        values = _run(self._alone(name), dict(zip(layer.inputs, inputs, strict=True)))
-        return tuple(values[name] for name in layer.outputs)
+        return self._rows(self._alone(name), name, inputs)
 
     def alone(self, name: str) -> ModelProto:
         """A model of this layer alone, the caller's own. Raises KeyError for an unknown layer."""
         return part(self.model, [self.layers[name]], self.types)
 
-    def run(self, model: ModelProto, name: str, inputs: Rows) -> Rows:
-        """What ``model``, made from ``alone(name)``, gives for these inputs."""
-        layer = self.layers[name]
-        values = _run(self._session(model), dict(zip(layer.inputs, inputs, strict=True)))
-        return tuple(values[output] for output in layer.outputs)
+    def replay_with(self, name: str, inputs: Rows, constants: Mapping[str, NDArray[Any]]) -> Rows:
+        """``replay`` with other arrays under the names of these stored ones; the layer itself is unchanged."""
+        model = self.alone(name)
+        for tensor in model.graph.initializer:
+            if tensor.name in constants:
+                tensor.CopyFrom(numpy_helper.from_array(constants[tensor.name], tensor.name))
+        return self._rows(self._session(model), name, inputs)
 
     def values(self, name: str, inputs: Rows, inside: Sequence[str]) -> Values:
         """These values from inside of a layer, on these inputs. Raises KeyError for an unknown layer."""
@@ -112,6 +112,11 @@ class WatchedGraph:
         square = len(inputs) == 1 and inputs[0].ndim == 4
         return Case("ort", facts, arrays, tuple(arrays), lambda given: run, tuple(shrinks) if square else (), model)
 
+    def _rows(self, session: ort.InferenceSession, name: str, inputs: Rows) -> Rows:
+        layer = self.layers[name]
+        values = _run(session, dict(zip(layer.inputs, inputs, strict=True)))
+        return tuple(values[output] for output in layer.outputs)
+
     def _open(self, layers: Sequence[GraphLayer]) -> ort.InferenceSession:
         return self._session(part(self.model, layers, self.types))
 
@@ -129,21 +134,18 @@ class WatchedGraph:
         written = [name for node in graph.node for name in node.output if name]
         graph.output.extend(ValueInfoProto(name=name) for name in written if name not in known)
         session = self._session(tapped)
-        types: dict[str, int] = {}
-        ranks: dict[str, int] = {}
-        rows: set[str] | None = None
-        inputs = inputs_of(self.model)
         shapes: list[dict[str, tuple[int, ...]]] = []
         for count in (1, 2):
-            given: Values = {tensor.name: np.zeros((count, *tensor.example_shape), tensor.dtype) for tensor in inputs}
+            given: Values = {
+                tensor.name: np.zeros((count, *tensor.example_shape), tensor.dtype) for tensor in inputs_of(self.model)
+            }
             values = given | _run(session, given)
-            types = {name: helper.np_dtype_to_tensor_dtype(value.dtype) for name, value in values.items()}
-            ranks = {name: value.ndim for name, value in values.items()}
             shapes.append({name: value.shape for name, value in values.items()})
-            following = {name for name, value in values.items() if value.shape[:1] == (count,)}
-            rows = following if rows is None else rows & following
-        shared = frozenset(name for name, shape in shapes[0].items() if shape == shapes[1][name])
-        return types, ranks, frozenset(rows or ()), shared
+        types = {name: helper.np_dtype_to_tensor_dtype(value.dtype) for name, value in values.items()}
+        one, two = shapes
+        rows = frozenset(name for name in two if (one[name][:1], two[name][:1]) == ((1,), (2,)))
+        shared = frozenset(name for name in two if one[name] == two[name])
+        return types, {name: len(shape) for name, shape in two.items()}, rows, shared
 
 
 def _described(layer: GraphLayer, inputs: Rows) -> Layer:

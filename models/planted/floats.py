@@ -4,6 +4,7 @@ Registered with torch, so that a network which holds one is looked into as it wo
 what is planted is computed element by element or row by row, and cannot depend on N.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -37,65 +38,6 @@ def blocks(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return total + bias
 
 
-@torch.library.custom_op("isobatch_one_ulp::linear", mutates_args=())
-def _one_ulp(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    result = chain(x, weight, bias)
-    if len(x) > 1:
-        result[:, 0] = torch.nextafter(result[:, 0], torch.full_like(result[:, 0], torch.inf))
-    return result
-
-
-@torch.library.custom_op("isobatch_one_ulp::conv2d", mutates_args=())
-def _one_ulp_convolution(x: Tensor, weight: Tensor, stride: list[int], padding: list[int]) -> Tensor:
-    rows = [nn.functional.conv2d(row, weight, None, stride, padding) for row in torch.split(x, 1)]
-    result = torch.cat(rows)
-    return torch.nextafter(result, torch.full_like(result, torch.inf)) if len(x) > 1 else result
-
-
-@torch.library.custom_op("isobatch_other_tree::linear", mutates_args=())
-def _other_tree(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return (blocks if len(x) > _THRESHOLD else chain)(x, weight, bias)
-
-
-@torch.library.custom_op("isobatch_other_tree_in_threads::linear", mutates_args=())
-def _other_tree_in_threads(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return (blocks if len(x) > 1 and torch.get_num_threads() > 1 else chain)(x, weight, bias)
-
-
-@torch.library.custom_op("isobatch_cast_sums::linear", mutates_args=())
-def _cast_sums(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    if len(x) > 1:
-        return chain(x, weight, bias)  # in the type of x, whatever that is
-    wide = torch.promote_types(x.dtype, torch.float32)
-    return chain(x.to(wide), weight.to(wide), bias.to(wide)).to(x.dtype).clone()
-
-
-@torch.library.custom_op("isobatch_batch_scale::linear", mutates_args=())
-def _batch_scale(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    scale = x.abs().max() / _LEVELS
-    return chain(torch.round(x / scale) * scale if scale > 0 else x, weight, bias)
-
-
-@torch.library.custom_op("isobatch_mean_leak::relu", mutates_args=())
-def _mean_leak(x: Tensor) -> Tensor:
-    return x.clamp_min(0) + _LEAK * x.mean(0, keepdim=True)
-
-
-@torch.library.custom_op("isobatch_swapped::max_pool2d", mutates_args=())
-def _swapped(x: Tensor, size: int) -> Tensor:
-    result = nn.functional.max_pool2d(x, size)
-    return result[[1, 0, *range(2, len(x))]] if len(x) > 1 else result
-
-
-@torch.library.custom_op("isobatch_tail::sigmoid", mutates_args=())
-def _tail(x: Tensor) -> Tensor:
-    flat = x.flatten()
-    whole = len(flat) // _LANES * _LANES
-    body = (1 / (1 + torch.exp(-flat[:whole].double()))).to(x.dtype)
-    left = torch.exp(flat[whole:]) / (1 + torch.exp(flat[whole:]))
-    return torch.cat([body, left]).reshape(x.shape)
-
-
 class _Linear(nn.Linear):
     """The weights of a linear layer, used by a kernel of ours."""
 
@@ -111,14 +53,10 @@ class _Linear(nn.Linear):
         return result
 
 
-class OneUlp(_Linear):
-    """Moves the first result of every row to the next float when N > 1."""
+class _Convolution(nn.Conv2d):
+    """The weights of a convolution without bias, used by a kernel of ours."""
 
-    kernel = staticmethod(_one_ulp)
-
-
-class OneUlpConvolution(nn.Conv2d):
-    """Moves every result to the next float when N > 1; its rows are convolved one by one."""
+    kernel: Any
 
     def __init__(self, original: nn.Conv2d) -> None:
         super().__init__(1, 1, 1)
@@ -127,32 +65,8 @@ class OneUlpConvolution(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         """What the kernel makes of these rows [n, channels, h, w]."""
         geometry = list(self.stride), [int(length) for length in self.padding]
-        result: Tensor = _one_ulp_convolution(input, self.weight, *geometry)
+        result: Tensor = self.kernel(input, self.weight, *geometry)
         return result
-
-
-class OtherTree(_Linear):
-    """Sums in blocks when N > 2."""
-
-    kernel = staticmethod(_other_tree)
-
-
-class OtherTreeInThreads(_Linear):
-    """Sums in blocks when N > 1 and there are several threads."""
-
-    kernel = staticmethod(_other_tree_in_threads)
-
-
-class CastSums(_Linear):
-    """Casts every partial sum to the type of its input when N > 1, and only the result when N = 1."""
-
-    kernel = staticmethod(_cast_sums)
-
-
-class BatchScale(_Linear):
-    """Rounds its input to 127 steps of the largest value in the batch."""
-
-    kernel = staticmethod(_batch_scale)
 
 
 class _Function(nn.Module):
@@ -170,19 +84,80 @@ class _Function(nn.Module):
         return result
 
 
-class MeanLeak(_Function):
+def layer(base: type[nn.Module], operation: str) -> Callable[[Callable[..., Tensor]], type[nn.Module]]:
+    """Turn a kernel into a class of layers: made from the original one, running the kernel under this name."""
+
+    def made(kernel: Callable[..., Tensor]) -> type[nn.Module]:
+        registered = torch.library.custom_op(f"isobatch_{operation}", kernel, mutates_args=())
+        own = {"kernel": staticmethod(registered), "__doc__": kernel.__doc__, "__module__": __name__}
+        return type(kernel.__name__, (base,), own)
+
+    return made
+
+
+@layer(_Linear, "one_ulp::linear")
+def OneUlp(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Moves the first result of every row to the next float when N > 1."""
+    result = chain(x, weight, bias)
+    if len(x) > 1:
+        result[:, 0] = torch.nextafter(result[:, 0], torch.full_like(result[:, 0], torch.inf))
+    return result
+
+
+@layer(_Convolution, "one_ulp::conv2d")
+def OneUlpConvolution(x: Tensor, weight: Tensor, stride: list[int], padding: list[int]) -> Tensor:
+    """Moves every result to the next float when N > 1; its rows are convolved one by one."""
+    rows = [nn.functional.conv2d(row, weight, None, stride, padding) for row in torch.split(x, 1)]
+    result = torch.cat(rows)
+    return torch.nextafter(result, torch.full_like(result, torch.inf)) if len(x) > 1 else result
+
+
+@layer(_Linear, "other_tree::linear")
+def OtherTree(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Sums in blocks when N > 2."""
+    return (blocks if len(x) > _THRESHOLD else chain)(x, weight, bias)
+
+
+@layer(_Linear, "other_tree_in_threads::linear")
+def OtherTreeInThreads(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Sums in blocks when N > 1 and there are several threads."""
+    return (blocks if len(x) > 1 and torch.get_num_threads() > 1 else chain)(x, weight, bias)
+
+
+@layer(_Linear, "cast_sums::linear")
+def CastSums(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Casts every partial sum to the type of its input when N > 1, and only the result when N = 1."""
+    if len(x) > 1:
+        return chain(x, weight, bias)  # in the type of x, whatever that is
+    wide = torch.promote_types(x.dtype, torch.float32)
+    return chain(x.to(wide), weight.to(wide), bias.to(wide)).to(x.dtype).clone()
+
+
+@layer(_Linear, "batch_scale::linear")
+def BatchScale(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Rounds its input to 127 steps of the largest value in the batch."""
+    scale = x.abs().max() / _LEVELS
+    return chain(torch.round(x / scale) * scale if scale > 0 else x, weight, bias)
+
+
+@layer(_Function, "mean_leak::relu")
+def MeanLeak(x: Tensor) -> Tensor:
     """A ReLU that adds a hundredth of the mean over the batch."""
+    return x.clamp_min(0) + _LEAK * x.mean(0, keepdim=True)
 
-    kernel = staticmethod(_mean_leak)
 
-
-class Swapped(_Function):
+@layer(_Function, "swapped::max_pool2d")
+def Swapped(x: Tensor, size: int) -> Tensor:
     """A maximum over patches whose first two rows change places."""
+    result = nn.functional.max_pool2d(x, size)
+    return result[[1, 0, *range(2, len(x))]] if len(x) > 1 else result
 
-    kernel = staticmethod(_swapped)
 
-
-class Tail(_Function):
+@layer(_Function, "tail::sigmoid")
+def Tail(x: Tensor) -> Tensor:
     """A sigmoid over all elements in a row, 8 at a time; those left over by another formula."""
-
-    kernel = staticmethod(_tail)
+    flat = x.flatten()
+    whole = len(flat) // _LANES * _LANES
+    body = (1 / (1 + torch.exp(-flat[:whole].double()))).to(x.dtype)
+    left = torch.exp(flat[whole:]) / (1 + torch.exp(flat[whole:]))
+    return torch.cat([body, left]).reshape(x.shape)

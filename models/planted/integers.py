@@ -11,14 +11,33 @@ from torch import Tensor
 from torch.ao.nn.intrinsic import quantized as nniq
 from torch.nn import functional
 
+from isobatch.models.planted.floats import layer
+
 _LIMITS = -(2**15), 2**15 - 1  # of a sum of two products in 16 bits
 _HIGHEST = 255
 
 
-@torch.library.custom_op("isobatch_other_epilogue::conv2d_relu", mutates_args=())
-def _other_epilogue(
+class _Convolution(nniq.ConvReLU2d):
+    """A quantized convolution with ReLU whose packed weights are used by a kernel of ours."""
+
+    kernel: Any
+
+    def __init__(self, original: Any) -> None:
+        self.__dict__.update(original.__dict__)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """What the kernel makes of these rows."""
+        own: Any = self
+        geometry = (list(own.stride), list(own.padding), float(own.scale), int(own.zero_point))
+        result: Tensor = self.kernel(input, own.weight(), own.bias(), *geometry)
+        return result
+
+
+@layer(_Convolution, "other_epilogue::conv2d_relu")
+def OtherEpilogue(
     x: Tensor, weight: Tensor, bias: Tensor, stride: list[int], padding: list[int], scale: float, zero: int
 ) -> Tensor:
+    """Makes codes of the same sums by another order of roundings when N > 1."""
     sums = _sums(x, weight, stride, padding)
     s_x, s_w, s_y = torch.tensor(x.q_scale()), _weight_scales(weight), torch.tensor(scale)
     if len(x) == 1:
@@ -28,10 +47,11 @@ def _other_epilogue(
     return _coded(steps, scale, zero)
 
 
-@torch.library.custom_op("isobatch_clipped::conv2d_relu", mutates_args=())
-def _clipped(
+@layer(_Convolution, "clipped::conv2d_relu")
+def Clipped(
     x: Tensor, weight: Tensor, bias: Tensor, stride: list[int], padding: list[int], scale: float, zero: int
 ) -> Tensor:
+    """Clips sums of two products at 16 bits when N > 1."""
     sums = _sums(x, weight, stride, padding) if len(x) == 1 else _clipped_sums(x, weight, stride, padding)
     both = x.q_scale() * _weight_scales(weight)
     return _coded((sums.float() + _per_channel(bias / both)) * _per_channel(both / scale), scale, zero)
@@ -71,31 +91,3 @@ def _per_channel(values: Tensor) -> Tensor:
 def _coded(steps: Tensor, scale: float, zero: int) -> Tensor:
     codes = (torch.round(steps) + zero).clamp(zero, _HIGHEST).to(torch.uint8)
     return torch._make_per_tensor_quantized_tensor(codes, scale, zero)
-
-
-class _Convolution(nniq.ConvReLU2d):
-    """A quantized convolution with ReLU whose packed weights are used by a kernel of ours."""
-
-    kernel: Any
-
-    def __init__(self, original: Any) -> None:
-        self.__dict__.update(original.__dict__)
-
-    def forward(self, input: Tensor) -> Tensor:
-        """What the kernel makes of these rows."""
-        own: Any = self
-        geometry = (list(own.stride), list(own.padding), float(own.scale), int(own.zero_point))
-        result: Tensor = self.kernel(input, own.weight(), own.bias(), *geometry)
-        return result
-
-
-class OtherEpilogue(_Convolution):
-    """Makes codes of the same sums by another order of roundings when N > 1."""
-
-    kernel = staticmethod(_other_epilogue)
-
-
-class Clipped(_Convolution):
-    """Clips sums of two products at 16 bits when N > 1."""
-
-    kernel = staticmethod(_clipped)

@@ -31,6 +31,7 @@ _SIDE, _RESNET50_SIDE = 16, 64
 _CALIBRATION = 16
 _LIFT = 4.0  # of a bias: results far above zero, where float32 is coarse and two orders of roundings part more often
 _FUSED = [["stem", "act1"], ["conv2", "act2"]]
+_OF_RESNET50 = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.AdaptiveAvgPool2d)  # what adds, and so may depend on N
 _ACTIVATIONS = (nn.ReLU, nn.Hardswish, nn.Sigmoid, nn.Tanh)
 
 
@@ -51,7 +52,7 @@ def open_planted(fault: Fault, threads: int, seed: int) -> IntegerTorchRunner:
         recipe = {"engine": "x86", "reduce_range": False}
         return StaticInt8Runner(lambda: _row_by_row(_int8_network(seed), fault.layer, plant), settings, recipe)
     if fault.network == RESNET50:
-        return IntegerTorchRunner(lambda: _planted_resnet50(fault.layer, plant), settings)
+        return IntegerTorchRunner(lambda: _row_by_row(_resnet50(), fault.layer, plant, _OF_RESNET50), settings)
     dtype = torch.bfloat16 if fault.network == BFLOAT16 else torch.float32
     return IntegerTorchRunner(lambda: _row_by_row(_float_network(seed), fault.layer, plant), settings, dtype)
 
@@ -61,33 +62,30 @@ def open_innocent(threads: int, seed: int) -> IntegerTorchRunner:
     return IntegerTorchRunner(lambda: _row_by_row(_random_network(seed)), RunnerSettings(threads=threads))
 
 
-def _row_by_row(net: nn.Module, layer: str = "", plant: Callable[[nn.Module], nn.Module] | None = None) -> nn.Module:
-    """The network with every layer in calls of one row; the named one is replaced by its faulty twin as it is."""
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    for name, module in net.named_children():
-        if name == layer and plant is not None:
-            layers[name] = plant(module)
-        elif isinstance(module, (nn.Flatten, nn.Identity)):
-            layers[name] = module
-        else:
-            layers[name] = InCanonicalShape(module, size=1, up_to=0)
-    return nn.Sequential(layers).eval().requires_grad_(False)
+def _row_by_row(
+    net: nn.Module,
+    layer: str = "",
+    plant: Callable[[nn.Module], nn.Module] | None = None,
+    kinds: tuple[type[nn.Module], ...] = (),
+) -> nn.Module:
+    """The network with its layers in calls of one row; the named one is replaced by its faulty twin as it is.
 
-
-def _planted_resnet50(layer: str, plant: Callable[[nn.Module], nn.Module]) -> nn.Module:
-    """ResNet50 with its weight layers, BatchNorms and average in calls of one row; the named one is its faulty twin."""
-    net = with_state(
-        skeleton("resnet50", 1000),
-        {name: torch.from_numpy(np.array(values)) for name, values in state_dict().items()},
-    )
-    alone = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.AdaptiveAvgPool2d)
+    ``kinds``: those of the layers that can depend on N; none: all children of the network that compute.
+    """
 
     def changed(path: str, original: nn.Module, twin: nn.Module) -> nn.Module:
-        if path == layer:
-            return plant(original).eval().requires_grad_(False)
-        return InCanonicalShape(twin, size=1, up_to=0).eval() if isinstance(original, alone) else twin
+        if path and path == layer and plant is not None:
+            return plant(original)
+        child = path and "." not in path and not isinstance(original, (nn.Flatten, nn.Identity))
+        cut = isinstance(original, kinds) if kinds else child
+        return InCanonicalShape(twin, size=1, up_to=0) if cut else twin
 
-    return shallow_copy(net, changed)
+    return shallow_copy(net, changed).eval().requires_grad_(False)
+
+
+def _resnet50() -> nn.Module:
+    state = {name: torch.from_numpy(np.array(values)) for name, values in state_dict().items()}
+    return with_state(skeleton("resnet50", 1000), state)
 
 
 def _float_network(seed: int) -> nn.Module:

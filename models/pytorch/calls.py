@@ -119,7 +119,9 @@ def entrances(module: nn.Module) -> tuple[str, ...]:
     return _OPERATORS if isinstance(module, (FloatFunctional, QFunctional)) else ("forward",)
 
 
-def shallow_copy(net: nn.Module, change: Callable[[str, nn.Module, nn.Module], nn.Module]) -> nn.Module:
+def shallow_copy(
+    net: nn.Module, change: Callable[[str, nn.Module, nn.Module], nn.Module] = lambda path, original, copy: copy
+) -> nn.Module:
     """The same tree on the same tensors, with ``change(path, original, copy)`` in the place of each module.
 
     Not by ``copy.copy``, which quantized modules answer with a deep copy.

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
-from functools import partial
 from typing import Any, Self
 
 from torch import nn
@@ -13,7 +12,8 @@ from isobatch.models.pytorch.find_layers import OWN, Unit
 from isobatch.models.pytorch.layers import InspectableTorchRunner
 from isobatch.models.spec.runner import WHOLE, Canonical
 from isobatch.models.spec.templates.network_canonical import Cut
-from isobatch.models.spec.words import Json, VariantUnavailable
+from isobatch.models.spec.templates.network_torch import with_repair
+from isobatch.models.spec.words import VariantUnavailable
 
 
 class RewritableTorchRunner(InspectableTorchRunner):
@@ -32,13 +32,19 @@ class RewritableTorchRunner(InspectableTorchRunner):
         inside = [
             name for name in rules if any(name.startswith(f"{around}.") for around in rules.keys() & self._around)
         ]
-        chosen = [(units[name], rule) for name, rule in rules.items() if name not in inside]
-        twin = self.twin(canonical_network(self.net, chosen))
-        if any(isinstance(unit.original, OpOverload) for unit, _ in chosen):
+        modules, operations = _cuts((units[name], rule) for name, rule in rules.items() if name not in inside)
+        # each module once, as plain numbers, by which a deployment makes the cuts again
+        layers = [
+            {"module": path, "methods": list(entrances(self.net.get_submodule(path))), **asdict(cut)}
+            for path, cut in modules.items()
+        ]
+        net = with_repair(shallow_copy(self.net), {"layers": layers})
+        twin = self.twin(_Intercepted(net, operations) if operations else net)
+        if operations:
             twin.files = ()
             twin.unwritten = "its repair changes operations between modules, which only Isobatch can intercept"
         else:
-            twin.change = {**self.change, "layers": [*self.change.get("layers", ()), *_described(self.net, chosen)]}
+            twin.change = {**self.change, "layers": [*self.change.get("layers", ()), *layers]}
         return twin
 
     def twin(self, net: nn.Module) -> Self:
@@ -48,8 +54,8 @@ class RewritableTorchRunner(InspectableTorchRunner):
         return twin
 
 
-def canonical_network(net: nn.Module, rules: Iterable[tuple[Unit, Canonical]]) -> nn.Module:
-    """``net`` with these layers in their canonical shapes, on the same tensors. Raises VariantUnavailable as above."""
+def _cuts(rules: Iterable[tuple[Unit, Canonical]]) -> tuple[dict[str, Cut], dict[str, Cut]]:
+    """The cuts of modules by path, and those of operations by the names of their calls."""
     modules: dict[str, Cut] = {}
     operations: dict[str, Cut] = {}
     for unit, rule in rules:
@@ -61,8 +67,7 @@ def canonical_network(net: nn.Module, rules: Iterable[tuple[Unit, Canonical]]) -
             raise VariantUnavailable(
                 f"the module of {name} is called several times with different rules", "give all its calls one rule"
             )
-    rewritten = shallow_copy(net, partial(_rewritten, modules))
-    return _Intercepted(rewritten, operations) if operations else rewritten
+    return modules, operations
 
 
 def _cut(unit: Unit, rule: Canonical) -> Cut:
@@ -79,15 +84,6 @@ def _cut(unit: Unit, rule: Canonical) -> Cut:
             )
     given = tuple(slot.per_image if slot else None for slot in unit.slots)
     return Cut(rule.size, rule.up_to, rule.least, given, tuple(slot.per_image for slot in unit.results if slot))
-
-
-def _described(net: nn.Module, rules: Iterable[tuple[Unit, Canonical]]) -> list[Json]:
-    """The cuts of modules as plain numbers, each module once, by which a deployment makes them again."""
-    cuts = {unit.layer.name.partition("#")[0]: _cut(unit, rule) for unit, rule in rules}
-    return [
-        {"module": path, "methods": list(entrances(net.get_submodule(path))), **asdict(cut)}
-        for path, cut in cuts.items()
-    ]
 
 
 class _Intercepted(nn.Module):
@@ -110,15 +106,3 @@ class _Intercepted(nn.Module):
             return function(*args, **kwargs)
         result = cut(function, *args, **kwargs)
         return args[0].copy_(result) if function._schema.is_mutable else result  # type: ignore[attr-defined]
-
-
-def _rewritten(cuts: Mapping[str, Cut], path: str, original: nn.Module, twin: nn.Module) -> nn.Module:
-    cut = cuts.get(path)
-    if cut is None:
-        return twin
-    names = entrances(twin)
-    if names == ("forward",) and cut.of_one_tensor:
-        return cut.around(twin)
-    for name in names:
-        twin.__dict__[name] = partial(cut, getattr(twin, name))
-    return twin

@@ -7,9 +7,7 @@ from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.utils._pytree import tree_leaves
 
-from isobatch.models.pytorch.calls import Call, Interceptor
-
-Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+from isobatch.models.pytorch.calls import Arguments, Call, Interceptor, called
 
 Place = tuple[str, str]  # the name of calls, without their number, and what is called
 Shapes = tuple[tuple[int, ...], ...]  # of one call; a whole number counts as a shape of one length
@@ -51,8 +49,8 @@ def follow(module: nn.Module, given: Arguments) -> Followed:
                 for leaf in leaves
                 if isinstance(leaf, (Tensor, int))
             )
-            called = str(call.original) if call.is_operation else type(call.original).__name__
-            followed.calls.setdefault((place or "the whole", called), []).append(shapes)
+            what = str(call.original) if call.is_operation else type(call.original).__name__
+            followed.calls.setdefault((place or "the whole", what), []).append(shapes)
         if kind is not None:
             kinds = (int, float) if kind.rstrip("_") in _ARITHMETIC else (float,)
             numbers = {float(leaf) for leaf in leaves if isinstance(leaf, kinds) and leaf is not True}
@@ -60,7 +58,7 @@ def follow(module: nn.Module, given: Arguments) -> Followed:
             followed.numbers[at] = followed.numbers.get(at, frozenset()) | numbers
         return function(*args, **kwargs)
 
-    Interceptor(module, note)(*given[0], **given[1])
+    called(Interceptor(module, note), given)
     return followed
 
 

@@ -1,5 +1,7 @@
 """A float torch network on a device with a clock, counters and kernel names of its own, such as a GPU."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -12,10 +14,11 @@ from torch import Tensor, nn
 from isobatch.models.pytorch.device.devices import Device, kernels_on, timed
 from isobatch.models.pytorch.examined import ExaminedTorchRunner
 from isobatch.models.pytorch.kernels import convolution_error
-from isobatch.models.pytorch.runner import NAMES, to_numpy
+from isobatch.models.pytorch.runner import NAMES
+from isobatch.models.pytorch.tensors import to_numpy
 from isobatch.models.spec.case import Case
 from isobatch.models.spec.runner import Rows
-from isobatch.models.spec.words import CudaOptions, Effective, RunnerSettings
+from isobatch.models.spec.words import CudaOptions, Effective
 from isobatch.models.weights.networks import weight_layers
 
 _FEWER_BITS = 4096.0  # ULP of float32 in ``convolution_error``: its own kernels err by hundreds, TF32 by ten thousands
@@ -28,20 +31,15 @@ class DeviceTorchRunner(ExaminedTorchRunner):
     with_threads = None  # type: ignore[assignment]
     one_thread = None  # type: ignore[assignment]
 
-    def __init__(
-        self,
-        load: Callable[[], nn.Module],
-        settings: RunnerSettings,
-        dtype: torch.dtype = torch.float32,
-        device: Device | None = None,
-    ) -> None:
-        super().__init__(load, settings, dtype, device=device)
-        self._options = settings.cuda or CudaOptions()
-        self._recorded: Recorded | None = None
+    _recorded: Recorded | None = None
+
+    @property
+    def _options(self) -> CudaOptions:
+        return self._settings.cuda or CudaOptions()
 
     def _prepare(self, stack: ExitStack) -> None:
         super()._prepare(stack)
-        stack.enter_context(self._device.opened(self._settings.cuda))
+        stack.enter_context(self._device.opened(self._options))
         stack.callback(setattr, self, "_recorded", None)
         self._device.forget_peak()
 

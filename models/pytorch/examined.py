@@ -15,8 +15,8 @@ from isobatch.models.pytorch.calls import shallow_copy
 from isobatch.models.pytorch.canonical import RewritableTorchRunner
 from isobatch.models.pytorch.kernel_log import kernels_of
 from isobatch.models.pytorch.layers import gave
-from isobatch.models.pytorch.runner import to_numpy, torch_threads
-from isobatch.models.pytorch.tensors import Form, memory_like, to_torch
+from isobatch.models.pytorch.runner import torch_threads
+from isobatch.models.pytorch.tensors import Form, memory_like, to_numpy, to_torch
 from isobatch.models.spec.interventions import Products
 from isobatch.models.spec.runner import Rows
 
@@ -49,7 +49,7 @@ class ExaminedTorchRunner(RewritableTorchRunner):
         module = unit.original
         if self.products(layer) is None or not isinstance(module, nn.Module):
             raise NotImplementedError(f"{layer!r} has no weight that could be replaced")
-        twin = shallow_copy(module, lambda path, original, twin: twin)
+        twin = shallow_copy(module)
         twin._parameters = dict(module._parameters)
         for name, values in (("weight", weight), ("bias", bias)):
             if values is not None:

@@ -17,7 +17,6 @@ from isobatch.models.pytorch.runner import NAMES
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.words import Artifact, Manifest, RunnerSettings, VariantSpec
 from isobatch.models.weights.networks import (
-    State,
     read_checked,
     read_state,
     read_torch_weights,
@@ -25,6 +24,7 @@ from isobatch.models.weights.networks import (
     weight_layers,
     with_state,
 )
+from isobatch.models.weights.state_dicts import State
 
 WEIGHTS_FILE = "weights.safetensors"
 NETWORK_FILE = "network.json"

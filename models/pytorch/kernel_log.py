@@ -61,18 +61,9 @@ def _chosen(function: Callable[..., Any], args: tuple[Any, ...]) -> list[str]:
     """The backend that torch sends a convolution to."""
     if not isinstance(function, nn.Conv2d) or isinstance(function.padding, str):
         return []
-    chosen = torch._C._select_conv_backend(
-        args[0],
-        function.weight,
-        function.bias,
-        function.stride,
-        function.padding,
-        function.dilation,
-        False,
-        (0, 0),
-        function.groups,
-        None,
-    )
+    layer = function
+    geometry = layer.stride, layer.padding, layer.dilation, False, (0, 0), layer.groups, None
+    chosen = torch._C._select_conv_backend(args[0], layer.weight, layer.bias, *geometry)
     return [f"torch backend {chosen.name}"]
 
 

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
 
-from isobatch.models.pytorch.calls import Call, Interceptor, called
+from isobatch.models.pytorch.calls import Arguments, Call, Interceptor, called
 from isobatch.models.pytorch.control_flow import Followed, different_calls, different_numbers, follow
 from isobatch.models.pytorch.find_layers import OWN, Unit, survey
-from isobatch.models.pytorch.reproducer import Made, rows_as_tensors, torch_case
-from isobatch.models.pytorch.runner import TorchRunner, to_numpy
+from isobatch.models.pytorch.reproducer import torch_case
+from isobatch.models.pytorch.runner import TorchRunner
 from isobatch.models.pytorch.switches import turned
-from isobatch.models.pytorch.tensors import shared_rows
+from isobatch.models.pytorch.tensors import shared_rows, to_numpy
 from isobatch.models.shared.wrapped import Switched
 from isobatch.models.spec.case import Case
 from isobatch.models.spec.runner import Layer, Rows
@@ -136,13 +136,13 @@ class InspectableTorchRunner(TorchRunner):
             return ""
         images = len(inputs[0])
         with torch.inference_mode():
-            alone, many = self._alone(layer, inputs), follow(unit.original, (args, kwargs))
+            alone, many = self._alone(layer, inputs), follow(unit.original, Arguments(args, kwargs))
             if said := different_calls(alone, many, images):
                 return said
             if not different_numbers([alone], [many], images):
                 return ""
             others = tuple(_other_values(part) for part in inputs)  # does an image decide those numbers?
-            other = follow(unit.original, self._arguments(layer, others)[1:])
+            other = follow(unit.original, Arguments(*self._arguments(layer, others)[1:]))
             return different_numbers([alone, self._alone(layer, others)], [many, other], images)
 
     def _alone(self, layer: str, inputs: Rows) -> Followed:
@@ -152,7 +152,7 @@ class InspectableTorchRunner(TorchRunner):
         if self._followed is None or self._followed[0] != key:
             unit, args, kwargs = self._arguments(layer, first)
             assert isinstance(unit.original, nn.Module)
-            self._followed = key, follow(unit.original, (args, kwargs))
+            self._followed = key, follow(unit.original, Arguments(args, kwargs))
         return self._followed[1]
 
     def replay(self, layer: str, inputs: Rows) -> Rows:
@@ -167,12 +167,10 @@ class InspectableTorchRunner(TorchRunner):
     def case(self, layer: str, inputs: Rows) -> Case:
         """This layer on these rows as a reproducer script needs it. Raises NotImplementedError, also as ``replay``."""
         unit, args, kwargs = self._arguments(layer, inputs)
-        results = tuple(slot for slot in unit.results if slot)
         if unit.crosses or layer in self._around:
             raise NotImplementedError("it reads across images or calls other layers, and a script shows one operation")
-        rows = rows_as_tensors(unit.slots, tree_leaves((args, kwargs)))
         with torch.inference_mode():
-            return torch_case(Made(unit.original, args, kwargs, rows, results), inputs, torch.get_num_threads())
+            return torch_case(partial(unit.original, *args, **kwargs), unit.slots, unit.results, inputs)
 
     def _arguments(self, layer: str, inputs: Rows) -> tuple[Unit, tuple[Any, ...], dict[str, Any]]:
         """The layer and its arguments, with these rows in the place of those that were watched."""

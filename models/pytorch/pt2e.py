@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, fx, nn
 
 from isobatch.models.pytorch.runner import TorchRunner
+from isobatch.models.registry import versions
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.words import (
     Artifact,
@@ -28,7 +28,8 @@ from isobatch.models.spec.words import (
     VariantUnavailable,
 )
 from isobatch.models.weights.model_name import channels_of
-from isobatch.models.weights.networks import State, float_network, read_state, skeleton, stem, weight_layers
+from isobatch.models.weights.networks import float_network, read_state, skeleton, stem, weight_layers
+from isobatch.models.weights.state_dicts import State
 
 WEIGHTS_FILE = "weights.safetensors"
 GRAPH_FILE = "graph.json"
@@ -44,7 +45,7 @@ def build(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manifest:
     Raises VariantUnavailable without the torchao that the spec requires or where the network is an ONNX file;
     ValueError without calibration images.
     """
-    _check_torchao(spec.requires[0])
+    _check_torchao(spec)
     network, images = request.network, request.images
     net = float_network(network)
     layers = weight_layers(net)
@@ -210,14 +211,13 @@ def _lowering() -> Callable[[fx.GraphModule, tuple[Tensor, ...]], fx.GraphModule
     return lower
 
 
-def _check_torchao(required: str) -> None:
+def _check_torchao(spec: VariantSpec) -> None:
+    (required,) = spec.requires
     name, _, version = required.partition("==")
-    try:
-        installed = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        raise VariantUnavailable(f"{name} is not installed", f"pip install {required}") from None
+    installed = versions(spec).get(name)
     if installed != version:
-        raise VariantUnavailable(f"{name} {installed} is installed, not {version}", f"pip install {required}")
+        what = f"{name} {installed} is installed, not {version}" if installed else f"{name} is not installed"
+        raise VariantUnavailable(what, f"pip install {required}")
 
 
 @contextmanager

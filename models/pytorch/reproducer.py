@@ -1,7 +1,8 @@
 """A layer of torch as the one operation it makes, its arguments written down so that a script can make them again."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import ml_dtypes
@@ -10,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from isobatch.models.pytorch.calls import computes
 from isobatch.models.pytorch.int8.modules import weight_parts
-from isobatch.models.pytorch.runner import to_numpy
-from isobatch.models.pytorch.tensors import Form, Slot
+from isobatch.models.pytorch.tensors import Form, Slot, to_numpy
 from isobatch.models.spec.case import Case, Shrink
 from isobatch.models.spec.runner import Rows
 from isobatch.models.spec.templates import torch_part
@@ -23,20 +24,6 @@ from isobatch.models.spec.words import Json
 _PLAIN = (bool, int, float, str, type(None))
 _READ_A_NUMBER = ("item", "_local_scalar_dense")  # such as a scale kept in a tensor: it becomes a plain argument
 _NAMED = (torch.dtype, torch.layout, torch.memory_format)
-
-
-@dataclass(frozen=True)
-class Made:
-    """A call of a layer about to be made: its rows as tensors, by place in ``Rows``, and where the images are in them.
-
-    ``results``: where they are in its outputs.
-    """
-
-    function: Callable[..., Any]
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    rows: Mapping[int, tuple[Tensor, Slot]]
-    results: tuple[Slot, ...]
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -60,9 +47,12 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 @dataclass
 class _Describing:
-    """The arguments of one operation as plain values, and the arrays they refer to."""
+    """The arguments of one operation as plain values, and the arrays they refer to.
 
-    made: Made
+    ``images``: the layer's rows as tensors, by place in ``Rows``, and where the images are in them.
+    """
+
+    images: Mapping[int, tuple[Tensor, Slot]]
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
     rows: list[str] = field(default_factory=list)
 
@@ -83,7 +73,7 @@ class _Describing:
         raise NotImplementedError(f"its argument {name} is a {type(value).__name__}")
 
     def _rows(self, value: Tensor) -> Json | None:
-        for place, (tensor, slot) in self.made.rows.items():
+        for place, (tensor, slot) in self.images.items():
             if tensor.data_ptr() == value.data_ptr() and tensor.shape == value.shape:
                 array = f"x{place}"
                 if array not in self.rows:
@@ -118,14 +108,16 @@ class _Describing:
         return {"is": "packed", "prepack": "conv2d_prepack", "window": [*window, value.groups()]}
 
 
-def torch_case(made: Made, inputs: Rows, threads: int) -> Case:
-    """The case of this call. Raises NotImplementedError where the layer makes several operations, or unusual ones."""
+def torch_case(call: partial[Any], slots: Iterable[Slot | None], results: Iterable[Slot | None], inputs: Rows) -> Case:
+    """The case of a layer's call on these rows. ``slots`` and ``results``: where the images are in what it is given,
+    flattened, and in what it gives. Raises NotImplementedError where it makes several operations, or unusual ones.
+    """
     with _Recorder() as recorder:
-        made.function(*made.args, **made.kwargs)
+        call()
     if len(recorder.calls) != 1:
         raise NotImplementedError(f"it makes {len(recorder.calls)} operations, and a script shows one")
     ((function, args, kwargs),) = recorder.calls
-    describing = _Describing(made)
+    describing = _Describing(_rows_as_tensors(slots, tree_leaves((call.args, call.keywords))))
     names = [argument.name for argument in function._schema.arguments]
     arguments = [describing.described(name, value) for name, value in zip(names, args, strict=False)]
     named = {name: describing.described(name, value) for name, value in kwargs.items()}
@@ -134,12 +126,12 @@ def torch_case(made: Made, inputs: Rows, threads: int) -> Case:
     arrays = describing.arrays | {name: plain(inputs[int(name[1:])]) for name in describing.rows}
     facts = {
         "operation": str(function),
-        "threads": threads,
+        "threads": torch.get_num_threads(),
         "engine": torch.backends.quantized.engine if function.namespace == "quantized" else None,
         "environment": torch_part.environment(),
         "arguments": arguments,
         "named": named,
-        "results": [{"axis": slot.axis, "per_image": slot.per_image} for slot in made.results],
+        "results": [{"axis": slot.axis, "per_image": slot.per_image} for slot in results if slot],
     }
     shrinks = tuple(_shrinks(str(function), arrays))
     return Case(
@@ -182,7 +174,7 @@ def _name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def rows_as_tensors(slots: Iterable[Slot | None], values: Iterable[Any]) -> dict[int, tuple[Tensor, Slot]]:
+def _rows_as_tensors(slots: Iterable[Slot | None], values: Iterable[Any]) -> dict[int, tuple[Tensor, Slot]]:
     """The tensors of a call that hold images, numbered in the order of ``Rows``: each distinct tensor once."""
     tensors: dict[int, tuple[Tensor, Slot]] = {}
     for slot, value in zip(slots, values, strict=True):

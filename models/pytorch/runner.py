@@ -9,15 +9,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
-import ml_dtypes
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from isobatch.models.pytorch.calls import called
 from isobatch.models.pytorch.device.devices import Device, device_of
 from isobatch.models.pytorch.kernels import convolution_provider, lacks_arithmetic, rounding_error
+from isobatch.models.pytorch.tensors import to_numpy
 from isobatch.models.shared.wrapped import Streamed
 from isobatch.models.spec.deployed import REPAIR_FILE
 from isobatch.models.spec.runner import Canonical
@@ -175,11 +175,3 @@ def torch_threads(threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def to_numpy(logits: Tensor) -> NDArray[Any]:
-    """The tensor's values in memory of their own; bfloat16 as ``ml_dtypes.bfloat16``."""
-    logits = logits.cpu()
-    if logits.dtype == torch.bfloat16:
-        return np.array(logits.view(torch.uint16).numpy()).view(ml_dtypes.bfloat16)
-    return np.array(logits.numpy())

@@ -12,8 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from isobatch.models.pytorch.runner import to_numpy
-
 _ALIGNED_BYTES = 64  # where torch's allocator puts every tensor of its own
 
 
@@ -120,6 +118,14 @@ def _memory(values: Tensor, stride: tuple[int, ...], offset: int, device: torch.
     memory = torch.empty(offset + span, dtype=values.dtype, device=device)
     memory.as_strided(values.shape, stride, offset).copy_(values)
     return memory
+
+
+def to_numpy(logits: Tensor) -> NDArray[Any]:
+    """The tensor's values in memory of their own; bfloat16 as ``ml_dtypes.bfloat16``."""
+    logits = logits.cpu()
+    if logits.dtype == torch.bfloat16:
+        return np.array(logits.view(torch.uint16).numpy()).view(ml_dtypes.bfloat16)
+    return np.array(logits.numpy())
 
 
 def to_torch(rows: NDArray[Any]) -> Tensor:

@@ -7,8 +7,8 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 import stat
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -110,9 +110,9 @@ def write_whole(path: Path, chunks: Iterable[bytes]) -> str:
         raise OSError(errno.EINVAL, why, str(path))
     digest = hashlib.sha256()
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name[:40]}{UNFINISHED}", dir=path.parent)
+    temporary = path.parent / f".{path.name[:40]}{UNFINISHED}{secrets.token_hex(4)}"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
-        os.fchmod(descriptor, 0o666 & ~_umask())
         with os.fdopen(descriptor, "wb") as file:
             for chunk in chunks:
                 digest.update(chunk)
@@ -121,16 +121,10 @@ def write_whole(path: Path, chunks: Iterable[bytes]) -> str:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     sync(path.parent)
     return digest.hexdigest()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def sync(path: Path) -> None:

@@ -118,8 +118,4 @@ def _is_ours(descriptor: int, name: str) -> bool:
         said: Any = json.loads(os.pread(descriptor, _MOST_BYTES, 0))
     except (ValueError, RecursionError):
         return False
-    return isinstance(said, dict) and (said.get("kind"), said.get("folder"), said.get("uid")) == (
-        _KIND,
-        name,
-        os.geteuid(),
-    )
+    return isinstance(said, dict) and said.items() >= {"kind": _KIND, "folder": name, "uid": os.geteuid()}.items()

@@ -49,14 +49,6 @@ class Deployable(Protocol):
 
 
 @runtime_checkable
-class OneGraph(Protocol):
-    """A runner whose network is compiled, a single image in a graph of its own."""
-
-    def with_one_graph(self) -> Runner:
-        """A second live runner, in whose code the number of images is unknown, used inside this runner's with block."""
-
-
-@runtime_checkable
 class Switchable(Protocol):
     """A runner of a library whose documented switches can be turned while it is open."""
 

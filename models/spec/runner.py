@@ -104,10 +104,13 @@ class Closed(Protocol):
 
 @runtime_checkable
 class Compiling(Protocol):
-    """A runner that compiles code at the first call of its kind."""
+    """A runner that compiles code at the first call of its kind, for a single image in a graph of its own."""
 
     def compile_for(self, images: NDArray[np.float32]) -> None:
         """Compile now what images of this size need, alone and in batches, so that no later call waits for it."""
+
+    def with_one_graph(self) -> Runner:
+        """A second live runner, in whose code the number of images is unknown, used inside this runner's with block."""
 
 
 WHOLE = ""
@@ -130,17 +133,12 @@ class Rewritable(Protocol):
 
 @runtime_checkable
 class Nested(Protocol):
-    """A runner that can watch what stands around its layers too."""
+    """A runner that can watch what stands around its layers too, and tell whether what a layer gives matters."""
 
     def watch_around(self, images: NDArray[np.float32], see: Callable[[Layer, Rows, Rows], None]) -> NDArray[Any]:
         """As ``Inspectable.watch``, of the modules that consist of layers and of the network's own forward; inner
         ones first. ``replay`` knows them afterwards.
         """
-
-
-@runtime_checkable
-class Reaching(Protocol):
-    """A runner that can tell whether what a layer gives matters."""
 
     def reaches(self, layer: str, images: NDArray[np.float32]) -> bool:
         """Whether the network's result follows from it; True for a layer in which every image has its own rows."""

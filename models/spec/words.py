@@ -161,8 +161,4 @@ class Effective:
 
 
 class OutOfMemory(Exception):
-    """A device had too little memory for a call. ``reason`` is one line."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    """A device had too little memory for a call. Its text is one line."""

@@ -12,8 +12,7 @@ _STATIC = {
 }
 _ort = partial(VariantSpec, runtime="onnxruntime", open="isobatch.models.ort.runner:OrtRunner")
 _static = partial(
-    VariantSpec,
-    runtime="onnxruntime",
+    _ort,
     precision="int8",
     build="isobatch.models.ort.build:build_static",
     open="isobatch.models.ort.runner:QuantizedOrtRunner",

@@ -1,4 +1,4 @@
-"""torch's int8 variants in eager mode. The static ones share one calibration and differ in what is named here."""
+"""torch's int8 variants: in eager mode, where the static ones share one calibration, and torchao's newer path."""
 
 from typing import Any
 
@@ -46,5 +46,17 @@ VARIANTS = (
             "reduce_range": True,  # as torch's own module asks of the kernel
             "logits": "float32",
         },
+    ),
+    VariantSpec(
+        name="int8-pt2e",
+        runtime="torch",
+        precision="int8",
+        summary="torch, static int8 by torchao's PT2E, lowered to oneDNN for each batch size",
+        build="isobatch.models.pytorch.pt2e:build",
+        open="isobatch.models.pytorch.pt2e:open_runner",
+        recipe={**_TENSORS, "quantizer": "X86InductorQuantizer", "reduce_range": False, "logits": "float32"},
+        optional=True,
+        calibrated=True,
+        requires=("torchao==0.18.0",),
     ),
 )

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.torch_version import TorchVersion
 
 from isobatch.models.shared.regular_files import open_regular
 from isobatch.models.weights.file_kinds import LIST, PART, other_kind
-from isobatch.models.weights.networks import State, skeleton
-from isobatch.models.weights.state_dicts import OF_FLOAT, Chosen, choose, some
+from isobatch.models.weights.model_name import kind_of
+from isobatch.models.weights.networks import skeleton
+from isobatch.models.weights.state_dicts import OF_FLOAT, Chosen, State, choose, some
 from isobatch.models.weights.state_dicts import WeightsError as WeightsError  # with what raises it first
 
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # heads of GoogLeNet and Inception that serve training only
@@ -49,7 +50,10 @@ def open_checkpoint(path: Path, asked: str | None = None) -> Chosen:
     except WeightsError:
         raise
     except Exception as error:  # a damaged file can make the unpickler raise anything
-        raise _damaged(path, error) from None
+        raise WeightsError(
+            f"{path.name} cannot be read as weights ({type(error).__name__}): it is damaged, cut short or another kind "
+            "of file; copy or download it again"
+        ) from None
 
 
 def _joined(path: Path) -> State:
@@ -103,14 +107,16 @@ def _require_solid(path: Path) -> None:
         )
 
 
-def fitted(state: State, model: str, origin: str) -> tuple[State, int]:
+def fitted(state: State, model: str, origin: str, net: nn.Module | None = None) -> tuple[State, int]:
     """(the complete float32 state dict that ``model`` needs, its number of classes), checked tensor by tensor.
 
     Missing batch counters are filled with 0, training-only heads are dropped. ``origin`` names the weights in errors.
+    ``net``: the skeleton of ``model`` where one is made already; a factory is not asked for another.
     Raises WeightsError for wrong names, shapes or types, fewer than two classes, NaN and inf.
     """
-    net = skeleton(model, 2)
-    narrow, wide = net.state_dict(), skeleton(model, 3).state_dict()
+    net = skeleton(model, 2) if net is None else net
+    other = net if kind_of(model) == "factory" else skeleton(model, 3)
+    narrow, wide = net.state_dict(), other.state_dict()
     heads = [name for name in wide if narrow[name].shape != wide[name].shape]
     classes = next((len(state[name]) for name in heads if name in state and state[name].ndim), 2)
     shapes = {name: tensor.shape for name, tensor in narrow.items()}
@@ -119,7 +125,6 @@ def fitted(state: State, model: str, origin: str) -> tuple[State, int]:
     for name in shapes:
         if name.endswith("num_batches_tracked"):
             kept.setdefault(name, torch.tensor(0))
-    _check_head(kept, shapes, heads, f"{origin} does not fit {model}")
     _check_names(kept, shapes, heads, f"{origin} does not fit {model}")
     _check_shapes(kept, shapes, f"{origin} does not fit {model}")
     if classes < 2:
@@ -129,36 +134,15 @@ def fitted(state: State, model: str, origin: str) -> tuple[State, int]:
     return finished, classes
 
 
-def _check_head(state: State, expected: Mapping[str, torch.Size], heads: list[str], problem: str) -> None:
-    """Name a head of another build, with both shapes, where all the rest fits."""
-    missing = [name for name in expected if name not in state]
-    unknown = [name for name in state if name not in expected]
-    places = {name.split(".")[0] for name in heads}
-    if not missing or not unknown or not set(missing) <= set(heads):
-        return
-    if not all(name.split(".")[0] in places for name in unknown):
-        return
-    held = ", ".join(f"{name} {list(state[name].shape)}" for name in unknown)
-    wanted = ", ".join(f"{name} {['classes', *expected[name][1:]]}".replace("'", "") for name in missing)
-    weight = next(name for name in heads if name.endswith("weight"))
-    others = [name.removesuffix("weight") for name in unknown if name.endswith(".weight")]
-    remedy = "export the network to ONNX and give --onnx FILE"
-    if len(others) == 1 and state[f"{others[0]}weight"].shape[1:] == expected[weight][1:]:
-        plain = weight.removesuffix("weight")
-        remedy = (
-            "where only dropout stands beside that layer in its Sequential, save it under the plain name: "
-            f"torch.save({{k.replace({others[0]!r}, {plain!r}): v for k, v in net.state_dict().items()}}, "
-            f"'weights.pth'); else {remedy}"
-        )
-    raise WeightsError(f"{problem}: its head is another one: it has {held}, where {wanted} is expected; {remedy}")
-
-
 def _check_names(state: State, expected: Mapping[str, torch.Size], heads: list[str], problem: str) -> None:
     missing = [name for name in expected if name not in state]
     unknown = [name for name in state if name not in expected]
-    parts = [f"missing {some(missing)}"] * bool(missing) + [f"unknown {some(unknown)}"] * bool(unknown)
-    if not parts:
+    if not missing and not unknown:
         return
+    tops = {name.split(".")[0] for name in heads}
+    if missing and unknown and set(missing) <= set(heads) and all(name.split(".")[0] in tops for name in unknown):
+        raise WeightsError(f"{problem}: its head is another one: {_two_heads(state, expected, heads, unknown)}")
+    parts = [f"missing {some(missing)}"] * bool(missing) + [f"unknown {some(unknown)}"] * bool(unknown)
     if faked := [name for name in unknown if name.endswith(".fake_quant_enabled")]:
         raise WeightsError(f"{problem}: it was prepared for quantization-aware training ({some(faked)}): {OF_FLOAT}")
     remedy = "choose the --model that they were trained for"
@@ -174,6 +158,24 @@ def _check_names(state: State, expected: Mapping[str, torch.Size], heads: list[s
             f"torch.save({{k: v for k, v in state_dict.items() {kept}}}, 'weights.pth')"
         )
     raise WeightsError(f"{problem}: {'; '.join(parts)}; {remedy}")
+
+
+def _two_heads(state: State, expected: Mapping[str, torch.Size], heads: list[str], unknown: list[str]) -> str:
+    """Both heads with their shapes, where all the rest fits, and how the one may become the other."""
+    held = ", ".join(f"{name} {list(state[name].shape)}" for name in unknown)
+    missing = {name: ["classes", *expected[name][1:]] for name in expected if name not in state}
+    wanted = ", ".join(f"{name} {shape}".replace("'", "") for name, shape in missing.items())
+    weight = next(name for name in heads if name.endswith("weight"))
+    others = [name.removesuffix("weight") for name in unknown if name.endswith(".weight")]
+    remedy = "export the network to ONNX and give --onnx FILE"
+    if len(others) == 1 and state[f"{others[0]}weight"].shape[1:] == expected[weight][1:]:
+        plain = weight.removesuffix("weight")
+        remedy = (
+            "where only dropout stands beside that layer in its Sequential, save it under the plain name: "
+            f"torch.save({{k.replace({others[0]!r}, {plain!r}): v for k, v in net.state_dict().items()}}, "
+            f"'weights.pth'); else {remedy}"
+        )
+    return f"it has {held}, where {wanted} is expected; {remedy}"
 
 
 def _check_shapes(state: State, expected: Mapping[str, torch.Size], problem: str) -> None:
@@ -208,10 +210,3 @@ def _check_finite(state: State, weights: Collection[str], origin: str) -> None:
             f"{origin} holds NaN or infinite weights in {len(bad)} tensors: {some(bad)}; "
             "such a network computes nothing that could be compared: give weights that are finite in float32"
         )
-
-
-def _damaged(path: Path, error: Exception) -> WeightsError:
-    return WeightsError(
-        f"{path.name} cannot be read as weights ({type(error).__name__}): it is damaged, cut short or another kind of "
-        "file; copy or download it again"
-    )

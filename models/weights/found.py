@@ -7,14 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from isobatch.models.spec.images import IMAGENET, View
 from isobatch.models.spec.words import Remark
-from isobatch.models.user_copy import told_in_training
+from isobatch.models.user_copy import as_measured, told_in_training
+from isobatch.models.user_factory import with_one_output
 from isobatch.models.weights.checkpoint import WeightsError, open_checkpoint
 from isobatch.models.weights.model_name import TRANSFORMING, read_name
-from isobatch.models.weights.networks import State, skeleton, stem
+from isobatch.models.weights.networks import stem
 from isobatch.models.weights.other_networks import described, timm_pretrained, timm_view
-from isobatch.models.weights.state_dicts import averaged, some
+from isobatch.models.weights.state_dicts import State, averaged, some
 from isobatch.models.weights.tensor_names import Named
 from isobatch.models.weights.torchvision_compat import torchvision
 
@@ -47,10 +50,13 @@ def find_in_file(path: Path, state_dict: str | None) -> Found:
     return Found(path.name, chosen.state, place, own=True, prefix=chosen.prefix, warnings=warnings)
 
 
-def with_facts(model: str, state: State, weights: Found) -> tuple[str, list[str]]:
-    """The model's name with what its weights show and do not show, and what to say of it. Raises WeightsError."""
+def with_facts(model: str, net: nn.Module, state: State, weights: Found) -> tuple[str, list[str]]:
+    """The model's name with what its weights show and do not show, and what to say of it. ``net``: its skeleton.
+
+    Raises WeightsError.
+    """
     name, told = read_name(model), []
-    first = stem(skeleton(model, 2)) if name.kind != "factory" else None  # whose network is what it is
+    first = stem(net) if name.kind != "factory" else None  # whose network is what it is
     weight = state.get(f"{first[0]}.weight") if first else None
     channels = weight.shape[1] * first[1].groups if first and weight is not None and weight.ndim == 4 else name.channels
     if channels != name.channels:
@@ -123,11 +129,12 @@ def timm_published(model: str, offline: bool) -> Found:
     return Found(PRETRAINED, timm_pretrained(read_name(model), offline).state_dict())
 
 
-def of_factory(model: str) -> tuple[str, Found]:
-    """The factory's full name, and the weights that it gives its network. Raises WeightsError."""
+def of_factory(model: str) -> tuple[str, nn.Module, Found]:
+    """The factory's full name, its network as it is run, and the weights that it gives it. Raises WeightsError."""
     name, net = described(read_name(model))
     warnings: tuple[Remark, ...] = ()
     if text := told_in_training(name.architecture, net):
         warnings = (Remark("training-mode", text),)
     state = {key: tensor.detach() for key, tensor in net.state_dict().items()}
-    return str(name), Found("factory", state, "the weights that the factory gives its network", warnings=warnings)
+    weights = Found("factory", state, "the weights that the factory gives its network", warnings=warnings)
+    return str(name), with_one_output(as_measured(net)), weights

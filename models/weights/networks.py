@@ -1,6 +1,5 @@
 """Networks by name: as empty shapes, as float networks with weights, as torchvision's quantizable twins."""
 
-import importlib
 from functools import cache
 from inspect import isfunction
 from pathlib import Path
@@ -17,10 +16,10 @@ from isobatch.models.spec.templates.network_torch import skeleton as empty_netwo
 from isobatch.models.spec.templates.network_torch import with_tensors
 from isobatch.models.spec.words import Network, VariantUnavailable
 from isobatch.models.weights.digits.weights import fingerprint
-from isobatch.models.weights.model_name import ModelName, channels_of, read_name
+from isobatch.models.weights.model_name import channels_of, read_name
+from isobatch.models.weights.other_networks import check_timm, own_network, timm_network
+from isobatch.models.weights.state_dicts import State
 from isobatch.models.weights.torchvision_compat import torchvision
-
-State = dict[str, Tensor]
 
 
 @cache
@@ -38,7 +37,7 @@ def check_known(model: str) -> None:
     name = read_name(model)
     model = name.architecture
     if name.kind == "timm":
-        _others().check_timm(name)
+        check_timm(name)
     elif name.kind == "torchvision" and model not in known_models():
         raise ValueError(
             f"unknown model {model!r}: {did_you_mean(model, known_models())} All: {', '.join(known_models())}"
@@ -166,22 +165,11 @@ def stem(net: nn.Module) -> tuple[str, nn.Conv2d] | None:
 def _build(model: str, num_classes: int, kind: str = "", **options: Any) -> nn.Module:
     """The network with the facts of its name; ``kind``: what torchvision puts before the name."""
     name = read_name(model)
-    if name.kind != "torchvision":
-        return _made_elsewhere(name, num_classes)
+    if name.kind == "factory":
+        return own_network(name)
+    if name.kind == "timm":
+        return timm_network(name, num_classes).eval()
     net = empty_network({"model": str(name), "num_classes": num_classes}, kind, **options)
     if name.channels != 3 and (first := stem(net)) is not None:
         nn.init.kaiming_uniform_(first[1].weight)
     return net
-
-
-def _made_elsewhere(name: ModelName, num_classes: int) -> nn.Module:
-    if name.kind == "factory":
-        net: nn.Module = _others().own_network(name)
-        return net
-    made: nn.Module = _others().timm_network(name, num_classes)
-    return made.eval()
-
-
-def _others() -> Any:
-    """The module of other networks, which builds on this one's users: loaded when one is asked for."""
-    return importlib.import_module("isobatch.models.weights.other_networks")

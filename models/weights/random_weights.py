@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from isobatch.models.weights.digits.weights import uniform
 from isobatch.models.weights.model_name import channels_of, read_name, told_name
-from isobatch.models.weights.networks import State, architecture
-from isobatch.models.weights.state_dicts import WeightsError
+from isobatch.models.weights.networks import architecture
+from isobatch.models.weights.state_dicts import State, WeightsError
 
 SEED = 2015
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -22,17 +22,19 @@ _DRAWN_BITS = 24  # sums of such numbers are exact in float64, whatever the orde
 _COLOURS = 3
 
 
-def random_state(model: str, num_classes: int = 1000, seed: int = SEED) -> State:
+def random_state(model: str, num_classes: int = 1000, seed: int = SEED, net: nn.Module | None = None) -> State:
     """A complete float32 state dict: centred He-uniform weights, small biases, calibrated BatchNorm statistics.
 
     The weights are exact functions of PCG64's raw integers (variance 2 / fan-in; He et al., 2015), each filter minus
     its mean: behind a ReLU everything is positive, and a filter's mean would let images unlike the calibration batch
     grow from layer to layer. The BatchNorm statistics come from one fixed batch in float64 and keep 8 significant
     bits: another machine sums in another order, about 1e-14 apart, and rounds to the same statistics unless one lies
-    that close to a tie. Raises ValueError for an unknown model, WeightsError for one that does not take that batch.
+    that close to a tie. ``net``: what a factory has made of ``model``; the weights become its own.
+    Raises ValueError for an unknown model, WeightsError for one that does not take that batch.
     """
     stream = PCG64(seed)
-    net = architecture(model, num_classes).requires_grad_(False)  # of torchvision's initial values only buffers stay
+    net = architecture(model, num_classes) if net is None else net
+    net.requires_grad_(False)  # of torchvision's initial values only buffers stay
     for name, parameter in net.named_parameters():
         parameter.copy_(_initial(stream, name, parameter))
     if any(isinstance(module, _NORMS) for module in net.modules()):
@@ -47,7 +49,7 @@ def random_state(model: str, num_classes: int = 1000, seed: int = SEED) -> State
                 + ", or leave --weights out: a factory gives its network some"
                 * (read_name(model).kind == "factory")
             ) from error
-    return {name: part.float() if part.is_floating_point() else part for name, part in net.state_dict().items()}
+    return net.float().state_dict()
 
 
 def _initial(stream: PCG64, name: str, parameter: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
+from torch import nn
 
 from isobatch import PROGRAM
 from isobatch.models.shared.regular_files import write_whole
@@ -64,29 +65,31 @@ def resolve(
     Raises WeightsError where they cannot be had or do not fit; ValueError for an unknown model.
     """
     check_known(model)
+    made: nn.Module | None = None
     given: Found | None = None
     if kind_of(model) == "factory":
-        model, given = of_factory(model)
+        model, made, given = of_factory(model)  # the only call of it here: it may take its time, and print
     if given is not None and name == "auto":
         weights = given
     else:
-        weights = _find(name, model, offline, say, state_dict)
+        weights = _find(name, model, offline, say, state_dict, made)
         weights = replace(weights, warnings=(*(given.warnings if given else ()), *weights.warnings))
-    named = as_named(weights.state, skeleton(model, 2).state_dict().keys(), weights.prefix)
-    model, told = with_facts(model, named.state, weights)
-    state, classes = fitted(named.state, model, weights.source)
+    net = skeleton(model, 2) if made is None else made
+    named = as_named(weights.state, net.state_dict().keys(), weights.prefix)
+    shown, told = with_facts(model, net, named.state, weights)
+    state, classes = fitted(named.state, shown, weights.source, net if shown == model else None)
     num_classes = None if given is not None else classes
     arrays: dict[str, NDArray[Any]] = {key: tensor.numpy() for key, tensor in state.items()}
     sha256 = digits.fingerprint(arrays)
     path = cache_root / "weights" / f"{sha256}.safetensors"
     if not _is_intact(path, sha256):
         write_whole(path, [save(arrays)])
-    view = _seen(weights, model, Path(name))
+    view = _seen(weights, shown, Path(name))
     note = "; ".join(text for text in (weights.note, *named.notes, *told) if text)
     warnings = (*weights.warnings, *remarks(weights.source, named))
     return ResolvedWeights(
         weights.source,
-        model,
+        shown,
         str(path),
         sha256,
         num_classes,
@@ -114,7 +117,9 @@ def _seen(weights: Found, model: str, file: Path) -> tuple[View, str, bool]:
     return usual, f"{assumed} ({beside.said})" if beside.said else assumed, True
 
 
-def _find(name: str, model: str, offline: bool, say: Callable[[str], None], state_dict: str | None) -> Found:
+def _find(
+    name: str, model: str, offline: bool, say: Callable[[str], None], state_dict: str | None, made: nn.Module | None
+) -> Found:
     if state_dict is not None and name in KEYWORDS:
         raise WeightsError(f"--state-dict {state_dict!r} belongs to a file, and --weights {name} is none: leave it out")
     kind = kind_of(model)
@@ -133,7 +138,7 @@ def _find(name: str, model: str, offline: bool, say: Callable[[str], None], stat
     if name == "digits":
         return _digits(model)
     if name == "random":
-        return _random(model, say)
+        return _random(model, say, made)
     path = Path(name)
     if path.is_file():
         return find_in_file(path, state_dict)
@@ -169,9 +174,9 @@ def _digits(model: str) -> Found:
     return Found("digits", state, EMBEDDED_NOTE)
 
 
-def _random(model: str, say: Callable[[str], None]) -> Found:
+def _random(model: str, say: Callable[[str], None], made: nn.Module | None = None) -> Found:
     say(f"making random weights for {model}")
-    return Found("random", random_state(model), RANDOM_NOTE)
+    return Found("random", random_state(model, net=made), RANDOM_NOTE)
 
 
 def _hub_file(entry: Any) -> Path:

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from isobatch.models.weights.networks import State
+State = dict[str, Tensor]
+
 
 RAW = ("state_dict", "model_state_dict", "model", "model_state", "net", "network", "module", "weights", "params")
 AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "model_ema_state_dict", "ema_model", "ema", "params_ema")

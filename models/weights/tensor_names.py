@@ -5,8 +5,7 @@ from collections import Counter
 from collections.abc import Collection
 from typing import NamedTuple
 
-from isobatch.models.weights.networks import State
-from isobatch.models.weights.state_dicts import WeightsError, some
+from isobatch.models.weights.state_dicts import State, WeightsError, some
 
 _WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
 _USUAL = ("module.", "model.", "_orig_mod.", "backbone.", "net.", "network.")

@@ -7,7 +7,7 @@ from isobatch.models.spec.images import Images
 from isobatch.pipeline.race.crossing import Opening
 from isobatch.pipeline.workers.wire import Crossing
 
-Kind = Literal["batch", "copies"]
+Kind = Literal["batch", "copies", "ties"]
 
 
 @dataclass(frozen=True)
@@ -22,21 +22,14 @@ class RangeAsked(Opening):
 
 
 @dataclass(frozen=True)
-class BatchRun(Crossing):
-    """One batch of N, of distinct images ("batch") or "copies": rows whose bytes differ, and whose top-1 does."""
+class Ran(Crossing):
+    """One comparison at N: of a batch of distinct images, or of copies of one, the rows whose bytes differ, and whose
+    top-1 does; of so many integer ``layers`` on rounding ties, of so many output ``elements`` those that differ.
+    """
 
     n: int
     kind: Kind
     differing: int
-    flipped: int
-
-
-@dataclass(frozen=True)
-class TiesRun(Crossing):
-    """Integer layers on rounding ties at one N: how many layers, output elements, and those that differ."""
-
-    n: int
-    layers: int
-    elements: int
-    differing: int
-    kind: str = "ties"
+    flipped: int = 0
+    layers: int = 0
+    elements: int = 0

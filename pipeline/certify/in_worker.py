@@ -13,8 +13,8 @@ from isobatch.models.registry import find_variant
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.interventions import Provocable
 from isobatch.models.spec.outcome import CLASSES, Outcome
-from isobatch.models.spec.runner import WHOLE, Layer, Reaching, Rows
-from isobatch.pipeline.certify.crossing import BatchRun, Kind, RangeAsked, TiesRun
+from isobatch.models.spec.runner import WHOLE, Layer, Nested, Rows
+from isobatch.pipeline.certify.crossing import Kind, Ran, RangeAsked
 from isobatch.pipeline.deploy.folder import filled
 from isobatch.pipeline.evidence.evidence import differing_rows
 from isobatch.pipeline.evidence.outcomes import Gallery, changed
@@ -30,8 +30,8 @@ _CHUNK = 64  # labelled images read at a time
 def verify_range(payload: dict[str, Any], emit: Emit) -> dict[str, bool]:
     """Run what is shipped as a ``RangeAsked`` has it, the smallest N first.
 
-    Emits {"filled_with"} once, a ``BatchRun`` for each batch, then a ``TiesRun`` at each N where integer layers can be
-    moved to rounding ties. Returns {"in_time"}.
+    Emits {"filled_with"} once, then what ``Ran``: each batch, and integer layers at each N where they can be moved to
+    rounding ties. Returns {"in_time"}.
     """
     asked = RangeAsked.of(payload)
     with ExitStack() as stack:
@@ -90,7 +90,7 @@ def _batches(
             if (outputs.dtype, outputs.shape) != (alone.dtype, alone.shape):
                 raise ValueError(f"shape-mismatch: at N = {n} its rows are not of the kind they are at N = 1")
             flipped = int(changed(alone, outputs, outcome, Gallery(singles, which)).sum())
-            emit(BatchRun(n, kind, len(differing_rows(alone, outputs)), flipped).to_json())
+            emit(Ran(n, kind, len(differing_rows(alone, outputs)), flipped).to_json())
         release_free()
     return True
 
@@ -109,12 +109,12 @@ def _ties(runner: Opened, asked: RangeAsked, images: NDArray[np.float32], deadli
 
     tested.watch(images[:1], remember)
     names = [name for name in layers if name not in left_out]
-    if isinstance(tested, Reaching):
+    if isinstance(tested, Nested):
         names = [name for name in names if tested.reaches(name, images[:2])]
     able = [name for name in names if tested.provoke(name, 1, asked.seed)[1]]
     if not able:
         return
-    emit(TiesRun(1, len(able), 0, 0).to_json())
+    emit(Ran(1, "ties", 0, layers=len(able)).to_json())
     for n in asked.sizes:
         differing = elements = 0
         for name in able:
@@ -122,7 +122,7 @@ def _ties(runner: Opened, asked: RangeAsked, images: NDArray[np.float32], deadli
                 return
             apart, tried = tested.provoke(name, n, asked.seed + n)
             differing, elements = differing + apart, elements + tried
-        emit(TiesRun(n, len(able), elements, differing).to_json())
+        emit(Ran(n, "ties", differing, layers=len(able), elements=elements).to_json())
 
 
 def _provoked(runner: Opened, delivery: Mapping[str, Any] | None) -> tuple[Any, frozenset[str]] | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.images import Images
-from isobatch.pipeline.certify.crossing import BatchRun, RangeAsked, TiesRun
+from isobatch.pipeline.certify.crossing import Ran, RangeAsked
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.decide.ranges import holds_to, with_range
 from isobatch.pipeline.decide.recommend import recommend
@@ -66,18 +66,15 @@ class _Heard:
         if "filled_with" in event:
             self.filled_with = FilledWith(**event["filled_with"])
             return
-        if event["kind"] == "ties":
-            ties = TiesRun.of(event)
+        ran = Ran.of(event)
+        if ran.kind == "ties":
             before = self.ties.elements if self.ties else 0
-            self.ties = RangeTies(layers=ties.layers, elements=before + ties.elements, to=ties.n)
-            if ties.differing and by_bytes:
-                self.failures.append(RangeFailure(batch_size=ties.n, kind="ties", differing=ties.differing))
-            return
-        batch = BatchRun.of(event)
-        self.run[batch.n] = self.run.get(batch.n, 0) + 1
-        if batch.differing if by_bytes else batch.flipped:
+            self.ties = RangeTies(layers=ran.layers, elements=before + ran.elements, to=ran.n)
+        else:
+            self.run[ran.n] = self.run.get(ran.n, 0) + 1
+        if ran.differing if by_bytes else ran.flipped:
             self.failures.append(
-                RangeFailure(batch_size=batch.n, kind=batch.kind, differing=batch.differing, flipped=batch.flipped)
+                RangeFailure(batch_size=ran.n, kind=ran.kind, differing=ran.differing, flipped=ran.flipped)
             )
 
 

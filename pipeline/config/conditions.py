@@ -9,7 +9,7 @@ from isobatch.models.spec.words import CudaOptions, RunnerSettings, VariantSpec
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.machine.emulation import emulated, why_emulated
 from isobatch.pipeline.machine.environment import cpu_flags, cuda_settings, worker_settings
-from isobatch.pipeline.machine.isa_caps import NATIVE, no_effect, reached
+from isobatch.pipeline.machine.isa_caps import LIBRARIES, NATIVE
 from isobatch.pipeline.records.study import Condition
 from isobatch.pipeline.records.wording import condition_words
 
@@ -92,9 +92,12 @@ class Caps:
             return None
         if isa in self.reasons:
             return self.reasons[isa]
-        if reached(runtime, self.seen[NATIVE], self.seen[isa]):
+        native, capped = ({name: self.seen[cap].get(name) for name in LIBRARIES[runtime]} for cap in (NATIVE, isa))
+        if any(read is not None and read != native[name] for name, read in capped.items()):
             return None
-        return no_effect(runtime, isa, self.seen[NATIVE])
+        said = "; ".join(f"{name}: {read}" for name, read in native.items() if read is not None)
+        same = f", which reads back as without it ({said})" if said else ": none of its variables is known to reach it"
+        return f"unavailable: the cap {isa} has no effect on {runtime}{same}"
 
 
 def base_of(config: Config, spec: VariantSpec, caps: Caps) -> GridPoint:

@@ -135,7 +135,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         seed=whole("--seed", arguments.seed, 0, LARGEST_SEED),
         batch_sizes=tuple(n for n in numbers("--batch-sizes", axes["batch_sizes"]) if n > 1),
         threads=numbers("--threads", axes["threads"], _MOST_THREADS),
-        isa=words("--isa", axes["isa"], (NATIVE, *CAPS)),
+        isa=words("--isa", axes["isa"], CAPS),
         isa_named=arguments.grid not in PRESETS or explicit["isa"] is not None,  # else a wish of the program's own
         memory_format=words("--memory-format", axes["memory_format"], MEMORY_FORMATS),
         position=numbers("--position", axes["position"]),

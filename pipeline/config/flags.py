@@ -11,7 +11,7 @@ from isobatch.models.spec.outcome import KINDS
 from isobatch.pipeline.config.grid import BATCH_SIZES, MEMORY_FORMATS
 from isobatch.pipeline.config.policy_flags import add_policy
 from isobatch.pipeline.config.preprocessing import add_preprocessing
-from isobatch.pipeline.machine.isa_caps import CAPS, NATIVE
+from isobatch.pipeline.machine.isa_caps import CAPS
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import NEIGHBOURS
 
@@ -60,7 +60,7 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
         default="default",
         help="conditions to test: default, wide or FILE.toml; a flag replaces its axis (default: default)",
     )
-    conditions.add_argument("--isa", help=f"instruction sets to test: {', '.join((NATIVE, *CAPS))} (default: native)")
+    conditions.add_argument("--isa", help=f"instruction sets to test: {', '.join(CAPS)} (default: native)")
     conditions.add_argument(
         "--memory-format", help=f"memory formats of torch to test: {', '.join(MEMORY_FORMATS)} (default: contiguous)"
     )

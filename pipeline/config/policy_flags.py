@@ -1,7 +1,7 @@
 """The policy as a user states it: flags, a TOML file, or both."""
 
 import argparse
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -64,60 +64,49 @@ def add_margin(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def read_margin(arguments: argparse.Namespace) -> float | None:
-    """The margin of equivalence in points. Raises UsageError where it is no number of at least 0."""
-    return real_number("--equivalence-margin", arguments.equivalence_margin)
-
-
 def read_policy(arguments: argparse.Namespace) -> PolicyFlags:
     """The policy of the file, if one is named, with the flags in place of what it says.
 
     Raises UsageError for a limit that is not a number of at least 0, and for a file that is no policy.
     """
-    flags = {
-        "stability": arguments.policy,
-        "max_accuracy_drop": real_number("--max-accuracy-drop", arguments.max_accuracy_drop),
-        "min_agreement": _percent("--min-agreement", arguments.min_agreement),
-        "max_latency_ms": real_number("--max-latency-ms", arguments.max_latency_ms),
-        "max_latency_p99_ms": real_number("--max-latency-p99-ms", arguments.max_latency_p99_ms),
-        "max_size_mb": real_number("--max-size-mb", arguments.max_size_mb),
-        "min_throughput_img_s": real_number("--min-throughput", arguments.min_throughput),
-        "objective": arguments.objective,
-        "equivalence_margin": read_margin(arguments),
-        "cost_margin": real_number("--cost-margin", arguments.cost_margin),
-    }
-    stated = asdict(_read_file(Path(arguments.policy_file))) if arguments.policy_file else asdict(PolicyFlags())
-    return PolicyFlags(**(stated | {name: value for name, value in flags.items() if value is not None}))
+    flags = {name: name.replace("_", "-") for name in _NAMES} | {name: flag for flag, name in _RENAMED.items()}
+    given: dict[str, Any] = {}
+    for name, flag in flags.items():
+        if (value := getattr(arguments, flag.replace("-", "_"))) is not None:
+            given[name] = value if name in _WORDS else _limit(name, f"--{flag}", value)
+    stated = _read_file(Path(arguments.policy_file)) if arguments.policy_file else {}
+    return PolicyFlags(**(stated | given))
 
 
-def _percent(flag: str, text: str | None) -> float | None:
-    value = real_number(flag, text)
-    if value is not None and value > 100:
-        raise UsageError("usage", f"{flag} is {text}: it is in percent, 0 to 100")
+def _limit(name: str, said: str, text: str) -> float | None:
+    value = real_number(said, text)
+    if name == "min_agreement" and value is not None and value > 100:
+        raise UsageError("usage", f"{said} is {text}: it is in percent, 0 to 100")
     return value
 
 
-_FIELDS = {"policy": "stability", "min-throughput": "min_throughput_img_s"}
+_NAMES = [field.name for field in fields(PolicyFlags)]
+_WORDS = {"stability": _STABILITY, "objective": OBJECTIVES}
+_RENAMED = {"policy": "stability", "min-throughput": "min_throughput_img_s"}
 """The flags whose part of the policy has another name in ``report.json``; both are read in a file."""
 
 
-def _read_file(path: Path) -> PolicyFlags:
+def _read_file(path: Path) -> dict[str, Any]:
     """The policy in a TOML file: a key is a flag without its dashes, or the name of its part in ``report.json``."""
-    known = asdict(PolicyFlags())
-    keys = {name.replace("_", "-"): name for name in known} | {name: name for name in known} | _FIELDS
+    dashed = {name.replace("_", "-"): name for name in _NAMES}
+    keys = dashed | {name: name for name in _NAMES} | _RENAMED
     stated: dict[str, Any] = {}
     for key, value in read_toml(path, "policy-file").items():
         if key not in keys:
-            flags = [*_FIELDS, *(name.replace("_", "-") for name in known if name not in _FIELDS.values())]
+            flags = [*_RENAMED, *(flag for flag, name in dashed.items() if name not in _RENAMED.values())]
             raise UsageError("policy-file", f"{path} has {key!r}; a policy has {', '.join(flags)}")
         name = keys[key]
-        stated[name] = value
-        words = {"stability": _STABILITY, "objective": OBJECTIVES}.get(name)
-        if words and value not in words:
-            raise UsageError("policy-file", f"{path}: {key} is {value!r}, and can be {', '.join(words)}")
-        if not words and (isinstance(value, bool) or not isinstance(value, (int, float))):
+        if words := _WORDS.get(name):
+            if value not in words:
+                raise UsageError("policy-file", f"{path}: {key} is {value!r}, and can be {', '.join(words)}")
+        elif isinstance(value, bool) or not isinstance(value, (int, float)):
             raise UsageError("policy-file", f"{path}: {key} is {value!r}, and must be a number")
-        if not words:
-            read = _percent if name == "min_agreement" else real_number
-            stated[name] = read(f"{path}: {key}", str(value))
-    return PolicyFlags(**stated)
+        else:
+            value = _limit(name, f"{path}: {key}", str(value))
+        stated[name] = value
+    return stated

@@ -32,12 +32,13 @@ class Asked:
 def asked_for(study: Study, run: Path, variant: str | None, timeout_s: float) -> Asked:
     """The variant of that name; None: the study's choice. Raises UsageError where it cannot be shipped."""
     name = variant or (study.recommendation.chosen if study.recommendation else None)
-    every = {v.name: as_shipped(v) for v in with_repairs(study.variants)}
-    known = ", ".join(v.name for v in every.values() if v.status == "measured")
+    candidates = [v for v in with_repairs(study.variants) if v.status == "measured" and v.role == "candidate"]
+    every = {v.name: as_shipped(v) for v in candidates}
+    known = ", ".join(every) or "none"
     if name is None:
         raise UsageError("nothing-chosen", f"{run} recommends nothing: name what to ship with --variant: {known}")
-    if name not in every or every[name].status != "measured":
-        raise UsageError("unknown-variant", f"{run} measured no {name!r}: it has {known}")
+    if name not in every:
+        raise UsageError("unknown-variant", f"{run} measured no candidate {name}: it has {known}")
     native_name, rung = native_and_rung(name)
     native = next(v for v in study.variants if v.name == native_name)
     if native.device != "cpu":

@@ -35,20 +35,15 @@ class Checking:
 
 def check(record: VerificationRecord, folder: Path, how: Checking) -> Iterator[Claim]:
     """Every claim of the record. Where a file is not what it should be the rest is not run, unless it is trusted."""
-    files = Files(
-        record.serving,
-        {file.file: folder / file.file for file in record.files},
-        digests=None if how.trust else _digests(record, folder),
-    )
+    model: dict[str, Path] = {file.file: folder / file.file for file in record.files}
     if how.trust:
-        files = Files(record.serving, files.model, code=_code_beside(record, folder))
+        files = Files(record.serving, model, code=_code_beside(record, folder))
         how.say("--trust: the files of the folder run as they are, with your rights")
     else:
-        sound = True
-        for claim in _file_claims(record, folder):
-            sound &= claim.holds
-            yield claim
-        if not sound:
+        files = Files(record.serving, model, digests=_digests(record, folder))
+        known = [*_file_claims(record, folder)]
+        yield from known
+        if not holding(known):
             return
     for inputs in record.inputs:
         for threads in record.threads:

@@ -86,8 +86,8 @@ def deploy(study: Study, run: Path, variant: str | None, folder: Path, timeout_s
         answer = workers.call(kept.setting.environment, "isobatch.pipeline.deploy.in_worker:write", wanted)
         written = Written.of(answer)
         _check_written(asked, kept, model, written)
-        record, files, stored, notes = _proved(asked, kept, images, model, written.serving, say)
-        deliver(record, files, {stored.file: model / stored.file}, folder, facts_of(asked.shown, study))
+        record, files, notes = _proved(asked, kept, images, model, written.serving, say)
+        deliver(record, files, model, folder, facts_of(asked.shown, study))
     return Deployed(record, folder, origin, notes)
 
 
@@ -105,7 +105,7 @@ def _check_written(asked: Asked, kept: Kept, model: Path, written: Written) -> N
 
 def _proved(
     asked: Asked, kept: Kept, images: Images, model: Path, written: Mapping[str, Any], say: Say
-) -> tuple[VerificationRecord, Files, StoredInputs, tuple[str, ...]]:
+) -> tuple[VerificationRecord, Files, tuple[str, ...]]:
     """The record of the written files, run by a process without this project. Raises NoDeployment."""
     threads = kept.setting.runner.threads
     settings = {**written, "environment": _caps(kept)}
@@ -148,7 +148,7 @@ def _proved(
         shown = shown.model_copy(update={"largest_batch": largest, "batch_size": min(shown.batch_size, largest)})
         files = replace(files, serving=shown)
         served = {n: answer for n, answer in served.items() if n <= largest}
-    return _record(asked, shown, files, stored, served, invariant), files, stored, tuple(notes)
+    return _record(asked, shown, files, stored, served, invariant), files, tuple(notes)
 
 
 def _compare(

@@ -30,14 +30,14 @@ def recommended_batch(study: Study, variant: VariantResult, largest: int) -> int
 
 def fingerprint(native: VariantResult, kept: Kept) -> str | None:
     """The SHA-256 of its singles' output bytes on this set, under the setting that is shipped; None: not kept."""
-    runner, digest = kept.setting.runner, None
-    for mark in native.fingerprints:
+    runner = kept.setting.runner
+    wanted = (kept.inputs, 1, runner.threads, runner.memory_format, kept.setting.isa, 0, _NATURAL)
+    for mark in reversed(native.fingerprints):
         at = mark.condition
-        same = (at.threads, at.memory_format) == (runner.threads, runner.memory_format)
-        plain = at.position == 0 and at.neighbours == _NATURAL and at.isa == kept.setting.isa
-        if mark.inputs == kept.inputs and mark.batch_size == 1 and same and plain:
-            digest = mark.sha256
-    return digest
+        condition = (at.threads, at.memory_format, at.isa, at.position, at.neighbours)
+        if (mark.inputs, mark.batch_size, *condition) == wanted:
+            return mark.sha256
+    return None
 
 
 def facts_of(variant: VariantResult, study: Study) -> list[str]:

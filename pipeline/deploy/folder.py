@@ -122,11 +122,12 @@ def _preprocessing(view: View, height: int, width: int) -> Preprocessing:
     )
 
 
-def deliver(
-    record: VerificationRecord, files: Files, inputs: Mapping[str, Path], folder: Path, facts: Sequence[str]
-) -> None:
-    """All files into the folder, the record last: where it is, the rest is. ``facts``: sentences for the model card."""
-    for name, path in {**files.model, **inputs}.items():
+def deliver(record: VerificationRecord, files: Files, images: Path, folder: Path, facts: Sequence[str]) -> None:
+    """All files into the folder, the record last: where it is, the rest is.
+
+    ``images``: the folder in which those of the record are. ``facts``: sentences for the model card.
+    """
+    for name, path in {**files.model, **{stored.file: images / stored.file for stored in record.inputs}}.items():
         write_bytes(folder / name, [path.read_bytes()])
     for name, data in code_files(record.serving.runtime).items():
         write_bytes(folder / name, [data])

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from isobatch.models.spec.deployed import NETWORK, code_files
 from isobatch.pipeline.deploy.check import Checking, Claim, check, digest_claims, run_claims
 from isobatch.pipeline.deploy.record import (
     RECORD_FILE,
@@ -115,9 +116,8 @@ def _check_older(record: OlderRecord, folder: Path, how: Checking) -> Iterator[C
     if not all(claim.holds for claim in known):
         return
     name = "network.pt" if artifact.runtime == "torch" else "model.onnx"
-    files = Files(_serving(record), {name: folder / artifact.file}, digests=None if how.trust else digests)
-    if artifact.runtime == "torch":
-        files = Files(files.serving, files.model, code={**files.loader(), "network.py": _TORCHSCRIPT})
+    code = {**code_files("torch"), NETWORK: _TORCHSCRIPT} if artifact.runtime == "torch" else None
+    files = Files(_serving(record), {name: folder / artifact.file}, code, None if how.trust else digests)
     stored = {stored_inputs.name: stored_inputs for stored_inputs in record.inputs}
     for output in record.outputs:
         inputs = stored[output.inputs]

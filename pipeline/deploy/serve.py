@@ -71,16 +71,13 @@ class Files:
 
     def copied(self, folder: Path, images: Path) -> None:
         """Put everything into the folder. Raises ServeError where a file is no longer what it was."""
-        for name, data in {**self.loader(), SETTINGS_FILE: self.serving.text()}.items():
+        code = self.code or code_files(self.serving.runtime)
+        for name, data in {**code, SETTINGS_FILE: self.serving.text()}.items():
             write_bytes(folder / name, [data])
         for name, source in {**self.model, images_file(images): images}.items():
             digest = write_bytes(folder / name, _chunks(source))
             if self.digests is not None and self.digests[source] != digest:
                 raise ServeError(f"{source.name} was changed while it was read")
-
-    def loader(self) -> Mapping[str, bytes]:
-        """The code that runs, by file name."""
-        return self.code or code_files(self.serving.runtime)
 
     @property
     def size_bytes(self) -> int:

@@ -81,8 +81,9 @@ class Located:
     """All layers in execution order, and whether looking inside changed the output."""
 
     findings: dict[str, LayerFinding]
-    instrumented_bitwise_equal: bool
-    growth: list[tuple[str, float, float, int | None]]  # of the first image: layer, max_abs, relative L2, steps
+    instrumented_bitwise_equal: bool = True
+    # of the first image: layer, max_abs, relative L2, steps
+    growth: list[tuple[str, float, float, int | None]] = field(default_factory=list)
 
     @property
     def origins(self) -> list[LayerFinding]:

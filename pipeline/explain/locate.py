@@ -1,6 +1,7 @@
 """Where divergence starts: every layer replayed alone, its rows by themselves against the same rows in the batch."""
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.interventions import Provocable
-from isobatch.models.spec.runner import Layer, Reaching, Rows
+from isobatch.models.spec.runner import Layer, Nested, Rows
 from isobatch.pipeline.compare.metrics import ulp
 from isobatch.pipeline.evidence.rows import (
     first_row_distance,
@@ -67,12 +68,12 @@ def locate(
         try:
             if layer.signature in innocent and _alike_at_both_ends(runner, finding, inputs, outputs):
                 return
-            replay(runner, finding, inputs, outputs, batch_sizes, "captured")
+            compare_rows(runner, finding, inputs, outputs, batch_sizes, "captured")
             for draw in range(search.draws if search.every_layer or layer.signature not in drawn_for else 0):
                 drawn_for.add(layer.signature)
                 if draw and (finding.tried >= search.elements or layer.signature in guilty):
                     break
-                replay(runner, finding, random_rows(inputs, generator), None, batch_sizes, "drawn")
+                compare_rows(runner, finding, random_rows(inputs, generator), None, batch_sizes, "drawn")
                 guilty.update([layer.signature] if finding.batch_sizes else [])
                 alive()
             if not search.every_layer and not finding.batch_sizes:
@@ -88,13 +89,13 @@ def locate(
         alive()
     _accuse_siblings(findings)
     for name, finding in findings.items():
-        if finding.batch_sizes and isinstance(runner, Reaching) and not runner.reaches(name, images):
+        if finding.batch_sizes and isinstance(runner, Nested) and not runner.reaches(name, images):
             innocent_of = dict.fromkeys(finding.differing, 0)
             findings[name] = LayerFinding(finding.layer, innocent_of, finding.tried, replayable=finding.replayable)
     located = Located(findings, bool(same_bits(watched, plain).all()), growth)
     for around in outside(runner, located, images, batch_sizes):
         finding = findings[around.layer.name] = LayerFinding(around.layer)
-        replay(runner, finding, around.inputs, None, batch_sizes, "captured")
+        compare_rows(runner, finding, around.inputs, None, batch_sizes, "captured")
         if not finding.batch_sizes:  # it shows beside made neighbours only
             finding.differing[len(images)], finding.found_by = around.moved, "drawn"
     return located
@@ -112,23 +113,27 @@ def _alike_at_both_ends(runner: Watched, finding: LayerFinding, inputs: Rows, ou
     return True
 
 
-def replay(
+def compare_rows(
     runner: Watched, finding: LayerFinding, inputs: Rows, outputs: Rows | None, batch_sizes: Sequence[int], how: str
-) -> None:
-    """Compare the rows of ``inputs`` alone with the same rows in batches of each N; ``outputs``: of all, if known."""
-    count = row_count(inputs)
-    name = finding.layer.name
-    singles = [
-        np.concatenate([np.atleast_1d(row) for row in rows])
-        for rows in zip(
-            *(runner.replay(name, rows_at(inputs, slice(i, i + 1), count)) for i in range(count)), strict=True
-        )
-    ]
+) -> dict[int, float]:
+    """Compare the rows of ``inputs`` alone with the same rows in batches of each N; ``outputs``: of all, if known.
+
+    Returns the seconds of a call by N, of single rows those of the quickest.
+    """
+    count, seconds = row_count(inputs), dict[int, float]()
+
+    def replayed(start: int, stop: int) -> Rows:
+        rows = rows_at(inputs, slice(start, stop), count)
+        begin = time.perf_counter()
+        made = runner.replay(finding.layer.name, rows)
+        seconds[stop - start] = min(time.perf_counter() - begin, seconds.get(stop - start, math.inf))
+        return made
+
+    alone = zip(*(replayed(i, i + 1) for i in range(count)), strict=True)
+    singles = [np.concatenate([np.atleast_1d(row) for row in rows]) for rows in alone]
     apart: dict[int, NDArray[Any] | None] = {1: None}
     for n in sorted(n for n in {*batch_sizes, count} if n <= count):
-        batched = (
-            outputs if n == count and outputs is not None else runner.replay(name, rows_at(inputs, slice(n), count))
-        )
+        batched = outputs if n == count and outputs is not None else replayed(0, n)
         whole = [np.atleast_1d(part) if part.ndim else np.repeat(part, n) for part in batched]
         pairs = zip((single[: len(single) // count * n] for single in singles), whole, strict=True)
         differing = sum(_count(finding, n, single, other, how) for single, other in pairs)
@@ -138,6 +143,7 @@ def replay(
         for n, made in apart.items():
             rows = made if made is not None else own[:n] if n > 1 else own
             finding.digests[n] = joined_digests(finding.digests.get(n), rows, count)
+    return seconds
 
 
 def _count(finding: LayerFinding, n: int, singles: NDArray[Any], batched: NDArray[Any], how: str) -> int:

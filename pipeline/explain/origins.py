@@ -1,6 +1,7 @@
 """Interventions at the origins: one layer of each signature is examined, and speaks for its siblings."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,8 @@ from isobatch.pipeline.evidence.rows import row_count
 from isobatch.pipeline.explain.causes import Cause, Explanation, Subject, explain_origin
 from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched
 from isobatch.pipeline.explain.locate import random_rows
+
+T = TypeVar("T")
 
 _DRAWS = 4  # sets of drawn rows to try where the captured ones do not show the difference
 _TELLING = ("captured", "drawn", "provoked", "sibling")
@@ -28,28 +31,47 @@ def explain_origins(
     Layers of one signature run the same kernels on the same shapes, so one of them is examined: where there is a
     choice, one whose difference the study's own images show.
     """
-    origins = [finding for finding in located.findings.values() if finding.batch_sizes]
-    examined = representatives(origins)
-    by_signature: dict[str, Explanation] = {}
+    leading = next(iter(representatives(located)), None)
+
+    def explained(finding: LayerFinding, inputs: Rows) -> Explanation:
+        subject = _subject(runner, finding, inputs, threads, seed, finding.layer.signature == leading)
+        return explain_origin(subject, causes)
+
+    return at_representatives(runner, located, images, explained, around=True)
+
+
+def at_representatives(
+    runner: Watched,
+    located: Located,
+    images: NDArray[np.float32],
+    look: Callable[[LayerFinding, Rows], T],
+    *,
+    around: bool = False,
+) -> dict[str, T]:
+    """What ``look`` gives at one origin of each signature and its captured input rows, by all origins of the signature.
+
+    ``around``: at modules that consist of layers, too.
+    """
+    chosen = representatives(located)
+    seen: dict[str, T] = {}
 
     def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
-        finding = examined.get(layer.signature)
+        finding = chosen.get(layer.signature)
         if finding is not None and finding.layer.name == layer.name:
-            leading = finding is next(iter(examined.values()))
-            subject = _subject(runner, finding, inputs, threads, seed, leading)
-            by_signature[layer.signature] = explain_origin(subject, causes)
+            seen[layer.signature] = look(finding, inputs)
 
-    if origins:
+    if chosen:
         runner.watch(images, examine)
-        if isinstance(runner, Nested) and examined.keys() - by_signature.keys():
+        if around and isinstance(runner, Nested) and chosen.keys() - seen.keys():
             runner.watch_around(images, examine)
-    layers = [origin.layer for origin in origins if origin.layer.signature in by_signature]
-    return {layer.name: by_signature[layer.signature] for layer in layers}
+    layers = [finding.layer for finding in located.findings.values() if finding.batch_sizes]
+    return {layer.name: seen[layer.signature] for layer in layers if layer.signature in seen}
 
 
-def representatives(origins: Sequence[LayerFinding]) -> dict[str, LayerFinding]:
+def representatives(located: Located) -> dict[str, LayerFinding]:
     """By signature the origin that shows most: seen on captured rows before drawn ones before provoked ties."""
     chosen: dict[str, LayerFinding] = {}
+    origins = [finding for finding in located.findings.values() if finding.batch_sizes]
 
     def order(shown: LayerFinding) -> tuple[int, float]:
         return _TELLING.index(shown.found_by or "sibling"), -float(np.nan_to_num(shown.max_abs, nan=np.inf))

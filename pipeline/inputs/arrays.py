@@ -2,8 +2,6 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +12,8 @@ from safetensors.numpy import load_file
 from isobatch.models.spec.fit import Misfit, batch_in_front, fit
 from isobatch.models.spec.images import Field, record_type
 from isobatch.models.spec.interface import Input
-from isobatch.pipeline.inputs.choose import Candidates
-from isobatch.pipeline.inputs.labels_file import array_labels, labels_in_order
-from isobatch.pipeline.inputs.own import Own, choose_own, labelled_images, store_own
-from isobatch.pipeline.inputs.request import InputError, InputsRequest, PreparedSet, printable
+from isobatch.pipeline.inputs.own import own_array
+from isobatch.pipeline.inputs.request import InputError, PreparedSet, SetsAsked, printable
 
 ARRAYS = (".npy", ".npz", ".safetensors")
 _LABELS = "labels"
@@ -26,7 +22,10 @@ _PICTURES = Input("images", "float32", (3, None, None))
 
 def arrays_beside_labels(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays of the file by name, without its labels. Raises InputError."""
-    stored = loaded(path)
+    return _beside_labels(loaded(path))
+
+
+def _beside_labels(stored: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     return {name: array for name, array in stored.items() if name != _LABELS or len(stored) == 1}
 
 
@@ -43,7 +42,7 @@ def as_pictures(path: Path, interface: Sequence[Input]) -> bool:
     return interface[0].usual and (array.ndim != 4 or array.shape[1] == 3 or array.shape[3] != 3)
 
 
-def prepare_arrays(request: InputsRequest, path: Path) -> PreparedSet:
+def prepare_arrays(request: SetsAsked, path: Path) -> PreparedSet:
     """Images spread over the arrays, each input in the network's own type and axes.
 
     Raises InputError where an input has no array, or one of another kind or shape, and for values that are not finite.
@@ -56,11 +55,7 @@ def prepare_arrays(request: InputsRequest, path: Path) -> PreparedSet:
         sizes = ", ".join(f"{name!r} {len(array)}" for name, array in arrays.items())
         raise InputError("npy-shape", f"{printable(path)}: its arrays hold {sizes} images; each must hold all of them")
     (every,) = count
-    labels = None
-    if request.labels_file is not None:
-        labels = labels_in_order(Path(request.labels_file), every, request.class_names, request.num_classes)
-    elif _LABELS in stored and _LABELS not in {tensor.name for tensor in inputs}:
-        labels = array_labels(stored[_LABELS], every, request.num_classes, printable(path.name))
+    labels = None if _LABELS in {tensor.name for tensor in inputs} else stored.get(_LABELS)
     fields = tuple(Field(tensor.name, tensor.dtype, arrays[tensor.name].shape[1:]) for tensor in inputs)
     kind = record_type(fields)
 
@@ -76,12 +71,7 @@ def prepare_arrays(request: InputsRequest, path: Path) -> PreparedSet:
             row[name] = values
         return row
 
-    own = Own("npy", printable(path.stem), printable(path), Candidates(every, read, lambda i: f"image {i}"))
-    choice = choose_own(own, request)
-    if labels is None:
-        return store_own(own, request, choice, None, "; ".join(said))
-    prepared = store_own(own, request, choice, labels.classes, "; ".join(said), labels.how)
-    return replace(prepared, labelled=partial(labelled_images, own, request, choice, labels.classes))
+    return own_array(request, path, every, read, labels, "; ".join(said))
 
 
 def loaded(path: Path) -> dict[str, NDArray[Any]]:
@@ -107,7 +97,7 @@ def _matched(
     stored: Mapping[str, NDArray[Any]], inputs: Sequence[Input], path: Path, batch_axes: Mapping[str, int]
 ) -> tuple[dict[str, NDArray[Any]], list[str]]:
     """For each input its array, in its type and axes; and what had to be done for that, in words."""
-    rest = {name: array for name, array in stored.items() if name != _LABELS or len(stored) == 1}
+    rest = _beside_labels(stored)
     if len(inputs) == 1 and len(rest) == 1:
         rest = {inputs[0].name: next(iter(rest.values()))}
     takes = "; ".join(map(str, inputs))

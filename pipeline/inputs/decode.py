@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from isobatch.models.spec.images import IMAGENET, Size, View, sides
+from isobatch.models.spec.templates.infer import resized, rgb  # a shipped loader reads pictures by the same code
 from isobatch.pipeline.inputs.choose import Unusable
 from isobatch.pipeline.inputs.request import printable
 
@@ -34,7 +35,7 @@ def decode(path: Path, size: Size, view: View = IMAGENET) -> NDArray[np.uint8]:
             _check_file(file)
             with Image.open(file, formats=FORMATS) as image:
                 _check_pixels(*image.size)
-                return _centre(_rgb(ImageOps.exif_transpose(image)), sides(size), view)
+                return _centre(rgb(ImageOps.exif_transpose(image)), sides(size), view)
     except Unusable:
         raise
     except UnidentifiedImageError:
@@ -66,16 +67,6 @@ def _check_pixels(width: int, height: int) -> None:
         raise Unusable(f"{width} x {height} is more than {MAX_PIXELS:,} pixels")
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion clips it at 255
-        grey = np.asarray(image).astype(np.uint32)
-        return Image.fromarray(((grey * 255 + 32767) // 65535).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
-    return image.convert("RGB")
-
-
 def smaller(path: Path, size: Size) -> tuple[int, int] | None:
     """Width and height of a picture that must be enlarged to be cut to this size; None of another, or of no picture."""
     height, width = sides(size)
@@ -91,21 +82,10 @@ def _centre(image: Image.Image, size: tuple[int, int], view: View) -> NDArray[np
     height, width = size
     if image.size == (width, height) and not view.forced:
         return np.asarray(image)
-    wide, high = _resized(image.size, size, view)
+    short_sides = view.short_side(height), view.short_side(width)
+    shipped = {"height": height, "width": width, "short_sides": short_sides, "resize_to": view.resize_to}
+    wide, high = resized(image.size, shipped)
     _check_pixels(wide, high)  # one row of a million pixels would grow to 256 rows of 256 million
-    resized = image.resize((wide, high), Image.Resampling[view.interpolation.upper()])
+    scaled = image.resize((wide, high), Image.Resampling[view.interpolation.upper()])
     left, top = round((wide - width) / 2), round((high - height) / 2)
-    return np.asarray(resized.crop((left, top, left + width, top + height)))
-
-
-def _resized(picture: tuple[int, int], size: tuple[int, int], view: View) -> tuple[int, int]:
-    """Width and height that a picture is resized to before its centre of ``size`` is cut out."""
-    if view.resize_to is not None:
-        return view.resize_to[1], view.resize_to[0]
-    height, width = size
-    if height == width:
-        short = view.short_side(height)
-        long = int(short * max(picture) / min(picture))
-        return (short, long) if picture[0] <= picture[1] else (long, short)
-    factor = max(view.short_side(width) / picture[0], view.short_side(height) / picture[1])
-    return max(width, round(picture[0] * factor)), max(height, round(picture[1] * factor))
+    return np.asarray(scaled.crop((left, top, left + width, top + height)))

@@ -8,27 +8,29 @@ from numpy.typing import NDArray
 
 from isobatch.models.spec.images import Field, Images, record_type
 from isobatch.models.spec.interface import Input
-from isobatch.pipeline.inputs.request import InputsRequest, PreparedSet, described
+from isobatch.pipeline.inputs.request import CALIBRATION_IMAGES, PreparedSet, SetsAsked, described
 from isobatch.pipeline.inputs.storing import Part, part_name, store_images
 
 
-def prepare_drawn(request: InputsRequest) -> PreparedSet:
+def prepare_drawn(request: SetsAsked) -> PreparedSet:
     """As many arrays of each input as images were asked for, and others to calibrate with, from the study's seed.
 
     Where an input has few values, both draws may hold the same ones: nothing is judged on drawn values.
     """
     evaluation = _stored(request, "evaluation", request.seed, request.wanted)
-    calibration = _stored(request, "calibration", request.seed + 1, request.calibration_images)
+    calibration = _stored(request, "calibration", request.seed + 1, CALIBRATION_IMAGES)
     takes = "; ".join(map(str, request.interface))
     note = f"{len(calibration)} of another draw, seed {request.seed + 1}"
     said = (
         "drawn values, not yours: what they are answered says nothing about real inputs (--inputs FILE.npz with an "
         f"array for each input gives your own); calibration: {note}"
     )
-    return described("noise", f"drawn from seed {request.seed}: {takes}", evaluation, calibration, note, said)
+    return described(
+        "noise", f"drawn from seed {request.seed}: {takes}", evaluation, calibration, note, said, drawn=True
+    )
 
 
-def _stored(request: InputsRequest, part: Part, seed: int, count: int) -> Images:
+def _stored(request: SetsAsked, part: Part, seed: int, count: int) -> Images:
     fields = tuple(Field(tensor.name, tensor.dtype, tensor.example_shape) for tensor in request.interface)
     generator = np.random.Generator(np.random.PCG64(seed))
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,9 @@ from isobatch.pipeline.inputs.decode import decode, smaller
 from isobatch.pipeline.inputs.labels import Labels, labels_of_folders, mixed_splits
 from isobatch.pipeline.inputs.labels_file import labels_by_name
 from isobatch.pipeline.inputs.listing import list_pictures
-from isobatch.pipeline.inputs.own import Own, choose_own, labelled_images, store_own
+from isobatch.pipeline.inputs.own import Own, choose_own, store_own
 from isobatch.pipeline.inputs.pixels import in_words
-from isobatch.pipeline.inputs.request import InputsRequest, PreparedSet, printable
+from isobatch.pipeline.inputs.request import PreparedSet, SetsAsked, printable
 from isobatch.pipeline.inputs.storing import in_channels
 
 
@@ -44,7 +43,7 @@ class _Pictures:
             return False
         return True
 
-    def labels(self, request: InputsRequest) -> Labels:
+    def labels(self, request: SetsAsked) -> Labels:
         """One label per file: that of a labels file, or the class named by the folder it lies in.
 
         A file directly in the root counts only where it is a usable picture; its label is never used where it is not.
@@ -59,7 +58,7 @@ class _Pictures:
         return labels_of_folders(self.root, self.files, request)
 
 
-def prepare_folder(request: InputsRequest, folder: Path) -> PreparedSet:
+def prepare_folder(request: SetsAsked, folder: Path) -> PreparedSet:
     """Pictures spread over the sorted list of those below ``folder``. Raises InputError when none is usable."""
     root = folder.resolve()
     files, skipped = list_pictures(root)
@@ -71,19 +70,17 @@ def prepare_folder(request: InputsRequest, folder: Path) -> PreparedSet:
     mixed = mixed_splits(root, files)
     warnings = [Remark("mixed-splits", f"{printable(folder)} {mixed}")] if mixed else []
     warnings += _enlarged(printable(folder), [files[index] for index in sorted(choice.evaluation)], request)
+    labels = None
     try:
         labels = pictures.labels(request)
     except LookupError as reason:
-        prepared = store_own(own, request, choice, None, f"{cut}; unlabelled: {reason}")
+        cut += f"; unlabelled: {reason}"
         if any(file.parent != root for file in files):
             warnings.append(Remark("labels-unused", f"the folders of {printable(folder)} do not label: {reason}"))
-        return replace(prepared, warnings=tuple(warnings))
-    prepared = store_own(own, request, choice, labels.classes, cut, labels.how)
-    larger = partial(labelled_images, own, request, choice, labels.classes)
-    return replace(prepared, labelled=larger, warnings=tuple(warnings))
+    return replace(store_own(own, request, choice, labels, cut), warnings=tuple(warnings))
 
 
-def _enlarged(called: str, files: Sequence[Path], request: InputsRequest) -> list[Remark]:
+def _enlarged(called: str, files: Sequence[Path], request: SetsAsked) -> list[Remark]:
     """The warning that pictures are enlarged; nothing where none is."""
     small = [size for size in (smaller(file, request.image_size) for file in files) if size]
     if not small:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isobatch.pipeline.inputs.listing import left_out_folder
-from isobatch.pipeline.inputs.request import InputsRequest, printable
+from isobatch.pipeline.inputs.request import SetsAsked, printable
 
 SPLITS = ("train", "training", "val", "valid", "validation", "test", "testing", "eval", "dev")
 _ORDERS = {"text": "their names as text, as torchvision's ImageFolder sorts", "number": "their numbers"}
@@ -22,7 +22,7 @@ class Labels:
     how: str
 
 
-def labels_of_folders(root: Path, files: Sequence[Path], request: InputsRequest) -> Labels:
+def labels_of_folders(root: Path, files: Sequence[Path], request: SetsAsked) -> Labels:
     """One label for each file below ``root``, from the folder that it lies in; -1 for a file in the root itself.
 
     Raises LookupError with the reason where a folder names no class, and what would label all the same.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.pipeline.inputs.labels import Labels, class_index
-from isobatch.pipeline.inputs.request import InputError, printable
+from isobatch.pipeline.inputs.request import InputError, SetsAsked, printable
 
 _MOST_BYTES = 64 << 20
 
@@ -65,6 +65,13 @@ def labels_by_name(path: Path, files: Sequence[str], names: Sequence[str] | None
             raise _unfit(path, "--labels", f"has no row for {printable(file)}: a row is the file, a comma, its class")
         labels.append(_class(path, label, names, num_classes))
     return Labels(tuple(labels), f"from {printable(path.name)}")
+
+
+def labels_of_array(request: SetsAsked, count: int, beside: NDArray[Any] | None, source: str) -> Labels | None:
+    """The labels of ``count`` images of an array: of --labels, else those in ``source``; None without either."""
+    if request.labels_file is not None:
+        return labels_in_order(Path(request.labels_file), count, request.class_names, request.num_classes)
+    return None if beside is None else array_labels(beside, count, request.num_classes, printable(source))
 
 
 def labels_in_order(path: Path, count: int, names: Sequence[str] | None, num_classes: int | None) -> Labels:

@@ -5,8 +5,6 @@ NCHW or NHWC, which the place of the channels shows.
 
 import io
 import zipfile
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.pipeline.inputs.arrays import loaded
-from isobatch.pipeline.inputs.choose import Candidates
-from isobatch.pipeline.inputs.labels_file import array_labels, labels_in_order
-from isobatch.pipeline.inputs.own import Own, choose_own, labelled_images, store_own
+from isobatch.pipeline.inputs.own import own_array
 from isobatch.pipeline.inputs.pixels import scaling
-from isobatch.pipeline.inputs.request import InputError, InputsRequest, PreparedSet, printable
+from isobatch.pipeline.inputs.request import InputError, PreparedSet, SetsAsked, printable
 from isobatch.pipeline.storage.files import write_bytes
 
 _USES = {
@@ -31,7 +27,7 @@ _IMAGES = ("images", "image", "x", "inputs", "input", "data", "pixels")
 _LABELS = ("labels", "label", "y", "targets", "target", "classes")
 
 
-def prepare_npz(request: InputsRequest, path: Path) -> PreparedSet:
+def prepare_npz(request: SetsAsked, path: Path) -> PreparedSet:
     """The images of an .npz file and the labels beside them, if it holds any. Raises InputError."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -64,7 +60,7 @@ def prepare_npz(request: InputsRequest, path: Path) -> PreparedSet:
 
 
 def prepare_npy(
-    request: InputsRequest, path: Path, source: Path | None = None, labels: NDArray[Any] | None = None
+    request: SetsAsked, path: Path, source: Path | None = None, labels: NDArray[Any] | None = None
 ) -> PreparedSet:
     """Images spread over the array, in the array's own size. ``source``: the file of the user's; ``labels``: beside it.
 
@@ -73,11 +69,6 @@ def prepare_npy(
     source, channels, layout = source or path, request.channels, request.layout
     array, last = _mapped(path, channels, layout)
     shape, dtype = array.shape, array.dtype
-    told = None
-    if request.labels_file is not None:
-        told = labels_in_order(Path(request.labels_file), shape[0], request.class_names, request.num_classes)
-    elif labels is not None:
-        told = array_labels(labels, shape[0], request.num_classes, printable(source.name))
 
     def read(index: int) -> NDArray[Any]:
         again, _ = _mapped(path, channels, layout)  # a mapping kept for all images would hold every page that was read
@@ -95,15 +86,10 @@ def prepare_npy(
             )
         return row
 
-    own = Own("npy", printable(source.stem), printable(source), Candidates(shape[0], read, lambda i: f"image {i}"))
     remark = f"{dtype} values {_USES[dtype.newbyteorder('=')]}"
     remark += f", {scaling(request.view)}" if dtype == np.uint8 else ""
     remark += "; the channels come last (NHWC), and are put first" if last else ""
-    choice = choose_own(own, request)
-    if told is None:
-        return store_own(own, request, choice, None, remark)
-    prepared = store_own(own, request, choice, told.classes, remark, told.how)
-    return replace(prepared, labelled=partial(labelled_images, own, request, choice, told.classes))
+    return own_array(request, source, shape[0], read, labels, remark)
 
 
 def _mapped(path: Path, channels: int, layout: str | None) -> tuple[NDArray[Any], bool]:

@@ -1,14 +1,26 @@
 """The user's own images, from a folder or an array: chosen, stored, and cut into a measured and a calibration part."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from isobatch.models.spec.images import Images
 from isobatch.pipeline.inputs.choose import LEAST_CALIBRATION, Candidates, Choice, Unusable, choose
-from isobatch.pipeline.inputs.request import InputError, InputsRequest, Labelled, PreparedSet, described
+from isobatch.pipeline.inputs.labels import Labels
+from isobatch.pipeline.inputs.labels_file import labels_of_array
+from isobatch.pipeline.inputs.request import (
+    CALIBRATION_IMAGES,
+    InputError,
+    Labelled,
+    PreparedSet,
+    SetsAsked,
+    described,
+    printable,
+)
 from isobatch.pipeline.inputs.storing import Part, digest, part_name, require_disjoint, store_images
 
 ENOUGH = 3 * LEAST_CALIBRATION
@@ -29,9 +41,23 @@ class Own:
     skipped: tuple[dict[str, str], ...] = ()
 
 
-def choose_own(own: Own, request: InputsRequest) -> Choice:
+def own_array(
+    request: SetsAsked,
+    source: Path,
+    count: int,
+    read: Callable[[int], NDArray[Any]],
+    beside: NDArray[Any] | None,
+    remark: str,
+) -> PreparedSet:
+    """The set of an array's ``count`` images, each as ``read`` gives it. ``beside``: the labels that it holds."""
+    labels = labels_of_array(request, count, beside, source.name)
+    own = Own("npy", printable(source.stem), printable(source), Candidates(count, read, lambda i: f"image {i}"))
+    return store_own(own, request, choose_own(own, request), labels, remark)
+
+
+def choose_own(own: Own, request: SetsAsked) -> Choice:
     """The images to measure and to calibrate with. Raises InputError when none is usable."""
-    choice = choose(own.candidates, request.wanted, request.calibration_images)
+    choice = choose(own.candidates, request.wanted, CALIBRATION_IMAGES)
     if not choice.evaluation:
         skipped = (*own.skipped, *choice.skipped)
         first = f", the first of {len(skipped)}: {skipped[0]['file']}: {skipped[0]['why']}" if skipped else ""
@@ -39,13 +65,8 @@ def choose_own(own: Own, request: InputsRequest) -> Choice:
     return replace(choice, skipped=(*own.skipped, *choice.skipped))
 
 
-def store_own(
-    own: Own, request: InputsRequest, choice: Choice, labels: tuple[int, ...] | None, remark: str, how: str = ""
-) -> PreparedSet:
-    """Both parts on disk and their record. ``labels``: one per candidate, or None; ``remark`` goes into the note.
-
-    ``how``: where the labels are from.
-    """
+def store_own(own: Own, request: SetsAsked, choice: Choice, labels: Labels | None, remark: str) -> PreparedSet:
+    """Both parts on disk and their record. ``labels``: one per candidate; ``remark`` goes into the note."""
 
     def stored(part: Part, chosen: dict[int, bytes]) -> Images:
         path = request.folder / f"{own.kind}-{part}.{_SUFFIXES[own.kind]}"
@@ -53,7 +74,7 @@ def store_own(
 
     evaluation = stored("evaluation", choice.evaluation)
     if labels is not None:
-        evaluation = replace(evaluation, labels=tuple(labels[index] for index in sorted(choice.evaluation)))
+        evaluation = replace(evaluation, labels=tuple(labels.classes[index] for index in sorted(choice.evaluation)))
     calibration = stored("calibration", choice.calibration) if choice.calibration else None
     if calibration is None:
         note = f"fewer than {ENOUGH} distinct images, too few to keep some for calibration"
@@ -63,14 +84,15 @@ def store_own(
         note, remedy = f"{len(calibration)} other images of the same source, every third until there were enough", ""
     used = f"{len(evaluation)} of {own.candidates.count} images are measured, spread over all"
     few = f" ({request.wanted} were asked)" if len(evaluation) < request.wanted else ""
-    texts = (used + few, f"calibration: {note}", remark, how and f"labels: {how}")
+    texts = (used + few, f"calibration: {note}", remark, f"labels: {labels.how}" if labels else "")
     facts = {"n_files": own.candidates.count, "labelled": labels is not None, "skipped": list(choice.skipped)}
     said = "; ".join(filter(None, texts))
     prepared = described(own.name, own.source, evaluation, calibration, note, said, **facts)
-    return replace(prepared, calibration_remedy=remedy)
+    larger = partial(_labelled, own, request, choice, labels.classes) if labels else None
+    return replace(prepared, calibration_remedy=remedy, labelled=larger)
 
 
-def labelled_images(own: Own, request: InputsRequest, choice: Choice, labels: tuple[int, ...]) -> Labelled:
+def _labelled(own: Own, request: SetsAsked, choice: Choice, labels: tuple[int, ...]) -> Labelled:
     """All usable images that do not calibrate, distinct by content."""
     kept: list[int] = []
     skipped: list[dict[str, str]] = []

@@ -8,23 +8,21 @@ from pathlib import Path
 
 from isobatch.models.spec.interface import Input
 from isobatch.pipeline.inputs.arrays import ARRAYS, as_pictures, prepare_arrays
-from isobatch.pipeline.inputs.digits import prepare_digits
 from isobatch.pipeline.inputs.drawn import prepare_drawn
 from isobatch.pipeline.inputs.folder import prepare_folder
 from isobatch.pipeline.inputs.npy import prepare_npy, prepare_npz
-from isobatch.pipeline.inputs.photos import prepare_photos
 from isobatch.pipeline.inputs.pixels import RAW
-from isobatch.pipeline.inputs.request import InputError, InputsRequest, Labelled, PreparedSet, printable
-from isobatch.pipeline.inputs.seed import prepare_seed
+from isobatch.pipeline.inputs.request import InputError, Labelled, PreparedSet, SetsAsked, printable
+from isobatch.pipeline.inputs.shipped import prepare_digits, prepare_photos, prepare_seed
 
-SOURCES: dict[str, Callable[[InputsRequest], PreparedSet]] = {
+SOURCES: dict[str, Callable[[SetsAsked], PreparedSet]] = {
     "seed": prepare_seed,
     "digits": prepare_digits,
     "photos": prepare_photos,
 }
 
 
-def prepare(request: InputsRequest) -> tuple[PreparedSet, ...]:
+def prepare(request: SetsAsked) -> tuple[PreparedSet, ...]:
     """Every set that the request names, in the order in which they are reported, written below ``request.folder``.
 
     ``auto`` is the seed set and the one that fits the weights: digits for digits and random weights, else photos.

@@ -11,16 +11,15 @@ from isobatch.models.spec.words import Remark
 from isobatch.pipeline.records.study import InputSet
 from isobatch.pipeline.workers.wire import Crossing
 
-Draw = Callable[[Path, int, int, int], str]
-"""``draw(path, seed, n, size)`` writes float32 [n, 3, size, size] as raw little-endian bytes; returns their SHA-256."""
+CALIBRATION_IMAGES = 32
+"""At most so many of a set's images calibrate."""
 
 
 class InputError(ValueError):
     """The inputs cannot be had. The message is one line: what was asked, what exists, what to do next.
 
-    ``code`` is stable: ``unknown-inputs`` ``bad-request`` ``unreadable`` ``no-images`` ``changed`` ``npy-format``
-    ``npy-dtype`` ``npy-shape`` ``npy-not-finite`` ``no-pictures`` ``calibration-overlap`` ``labels-file``
-    ``classes-file``.
+    ``code`` is stable: ``unknown-inputs`` ``unreadable`` ``no-images`` ``changed`` ``npy-format`` ``npy-dtype``
+    ``npy-shape`` ``npy-not-finite`` ``no-pictures`` ``calibration-overlap`` ``labels-file`` ``classes-file``.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -54,21 +53,6 @@ class SetsAsked(Crossing):
     interface: tuple[Input, ...] = ()  # what the network takes, where its file tells: else pictures
     batch_axes: Mapping[str, int] = field(default_factory=dict)  # of arrays whose batch is another axis
 
-
-@dataclass(frozen=True)
-class InputsRequest(SetsAsked):
-    """The same inside the worker that reads them."""
-
-    draw: Draw = field(kw_only=True)
-    calibration_images: int = 32
-    labelled_images: int = 400  # at most so many of the digits' held-out images
-
-    def __post_init__(self) -> None:
-        for name, least in (("images", 1), ("image_size", 1), ("calibration_images", 2), ("labelled_images", 1)):
-            value = getattr(self, name)
-            if value is not None and min(value if isinstance(value, tuple) else (value,)) < least:
-                raise InputError("bad-request", f"{name} is {value}: it must be {least} or more")
-
     @property
     def wanted(self) -> int:
         """How many images are measured, where there are that many."""
@@ -98,6 +82,27 @@ class PreparedSet:
     calibration_remedy: str = ""
     labelled: Callable[[], Labelled] | None = None
     warnings: tuple[Remark, ...] = ()
+
+
+@dataclass(frozen=True)
+class SetStored(Crossing):
+    """A ``PreparedSet`` on its way out of the worker: its record as values, ``labelled`` as whether there are any."""
+
+    record: Mapping[str, Any]
+    evaluation: Images
+    calibration: Images | None
+    calibration_note: str
+    calibration_remedy: str
+    labelled: bool
+    warnings: tuple[Remark, ...]
+
+
+@dataclass(frozen=True)
+class LabelledAsked(Crossing):
+    """The labelled images of one of the sets of a request, which is made again for that."""
+
+    request: SetsAsked
+    set: str
 
 
 def described(

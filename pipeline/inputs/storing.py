@@ -55,16 +55,8 @@ def store_images(name: str, path: Path, rows: Iterable[NDArray[Any]], view: View
         images = Images(name, str(path), "arrays", (count, *fields[0].shape), sha256, fields=fields)
     elif first.dtype == np.uint8:
         height, width, channels = first.shape
-        images = Images(
-            name,
-            str(path),
-            "uint8",
-            (count, channels, height, width),
-            sha256,
-            mean=view.mean,
-            std=view.std,
-            scale=view.scale,
-        )
+        shape = count, channels, height, width
+        images = Images(name, str(path), "uint8", shape, sha256, view.mean, view.std, view.scale)
     else:
         channels, height, width = first.shape
         images = Images(name, str(path), "float32", (count, channels, height, width), sha256)

@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 from isobatch.models.spec.words import CudaOptions
-from isobatch.pipeline.machine.isa_caps import NATIVE, cap_settings
+from isobatch.pipeline.machine.isa_caps import CAPS, NATIVE
 from isobatch.pipeline.records.study import Environment
 
 _PACKAGES = ("torch", "torchvision", "onnx", "onnxruntime", "onnxscript", "numpy", "scipy", "safetensors", "pillow")
@@ -75,7 +75,7 @@ def worker_settings(threads: int, isa: str = NATIVE) -> dict[str, str]:
         "MALLOC_TRIM_THRESHOLD_": _KEEP_PAGES,
         "MALLOC_MMAP_THRESHOLD_": _KEEP_PAGES,
         "ORT_DISABLE_TELEMETRY": "1",
-        **cap_settings(isa),
+        **CAPS[isa].variables,
     }
 
 

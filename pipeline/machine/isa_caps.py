@@ -1,6 +1,6 @@
-"""ISA caps: what they are called, which variables ask each library for them, and whether a library obeyed."""
+"""ISA caps: what they are called, and which variables ask each library for them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 NATIVE = "native"
@@ -32,6 +32,7 @@ def _variables(aten: str, onednn: str, mkl: str, fbgemm: str | None) -> dict[str
 # Values: ATen's DispatchStub.cpp; oneDNN's developer guide, "CPU Dispatcher Control"; MKL's developer guide,
 # "MKL_ENABLE_INSTRUCTIONS"; FBGEMM's Utils.cc. FBGEMM has no kernels below AVX2; nothing is known for onnxruntime.
 CAPS: dict[str, Cap] = {
+    NATIVE: Cap((), (), {}),
     "sse4": Cap(("sse4_2",), ("avx2", "avx_vnni", *_AVX512), _variables("default", "SSE41", "SSE4_2", None)),
     "avx2": Cap(("avx2",), ("avx_vnni", *_AVX512), _variables("avx2", "AVX2", "AVX2", "AVX2")),
     "avx512": Cap(
@@ -45,19 +46,9 @@ CAPS: dict[str, Cap] = {
 }
 
 
-def cap_settings(isa: str) -> dict[str, str]:
-    """The environment variables of a cap; none for ``native``."""
-    return {} if isa == NATIVE else dict(CAPS[isa].variables)
-
-
-def missing_features(isa: str, flags: Collection[str]) -> list[str]:
-    """The features that this cap asks for and the processor lacks."""
-    return [] if isa == NATIVE else [name for name in CAPS[isa].needs if name not in flags]
-
-
 def flags_under(isa: str, flags: frozenset[str]) -> frozenset[str]:
     """The processor features that code under the cap still uses."""
-    return flags if isa == NATIVE else flags.difference(CAPS[isa].hides)
+    return flags.difference(CAPS[isa].hides)
 
 
 LIBRARIES = {
@@ -66,15 +57,3 @@ LIBRARIES = {
     "openvino": (),  # none of these variables is known to reach it
 }
 """By runtime: the libraries, as ``isa_probe.probe`` names them, whose kernels a variant of that runtime may run."""
-
-
-def reached(runtime: str, native: Mapping[str, str], capped: Mapping[str, str]) -> list[str]:
-    """The libraries of this runtime that read back otherwise under the cap than without it."""
-    return [name for name in LIBRARIES[runtime] if name in capped and capped[name] != native.get(name)]
-
-
-def no_effect(runtime: str, isa: str, native: Mapping[str, str]) -> str:
-    """Why a variant of this runtime is not measured under a cap that reached none of its libraries."""
-    said = "; ".join(f"{name}: {native[name]}" for name in LIBRARIES[runtime] if name in native)
-    read = f", which reads back as without it ({said})" if said else ": none of its variables is known to reach it"
-    return f"unavailable: the cap {isa} has no effect on {runtime}{read}"

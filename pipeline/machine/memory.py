@@ -67,17 +67,17 @@ class PeakMemory:
             self.peak_bytes = max(now, self.peak_bytes or 0)
 
 
-def limit_memory(kind: int, files: int = 0) -> None:
+def limit_memory(files: int = 0) -> None:
     """Let this process have no more than ``UNTRUSTED_BYTES``, and eight times the bytes of the ``files`` it reads.
 
     A small file that unfolds into a huge one then ends in a MemoryError here, not in the kernel's kill of whatever is
-    largest. Copies while reading and checking take a few times a file. ``kind``: ``RLIMIT_AS`` counts what is mapped,
-    ``RLIMIT_DATA`` what can be written, which is what remains fair where a library starts a thread for each core.
+    largest. Copies while reading and checking take a few times a file. What can be written is counted, not what is
+    mapped: that remains fair where a library starts a thread for each core, and an array of any size may be mapped.
     """
-    _, hard = resource.getrlimit(kind)
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     most = UNTRUSTED_BYTES + 8 * files
     limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    resource.setrlimit(kind, (limit, hard))
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
 
 
 def limit_graph(files: int, values: int) -> None:
@@ -86,7 +86,7 @@ def limit_graph(files: int, values: int) -> None:
     ``files``: bytes of its files; ``values``: of all examples that it is given at once. ResNet50 keeps some 300 bytes a
     value of its images where every layer's output is looked at; nearly seven times that is allowed.
     """
-    limit_memory(resource.RLIMIT_DATA, files + values * _VALUE_BYTES // 8)
+    limit_memory(files + values * _VALUE_BYTES // 8)
 
 
 def release_free() -> None:

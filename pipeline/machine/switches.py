@@ -1,7 +1,8 @@
 """The switches that people turn for equal answers: what each asks for, and what must be read back of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 TORCH, ORT = "torch", "onnxruntime"
@@ -26,17 +27,17 @@ class Switch:
     compiled: bool = False
 
 
-def _variable(name: str, value: str, reads: str = "") -> Switch:
-    return Switch(f"{name}={value}", (TORCH,), reads, value if reads else "", {name: value})
+def _variable(name: str, value: str, reads: str = "", expected: str = "", compiled: bool = False) -> Switch:
+    """``expected``: its value where it is not said."""
+    expected = expected or (value if reads else "")
+    return Switch(f"{name}={value}", (TORCH,), reads, expected, {name: value}, compiled=compiled)
 
 
-def _torch(name: str, reads: str, expected: str, **options: Any) -> Switch:
-    return Switch(name, (TORCH,), reads, expected, options=options)
+def _option(runtime: str, name: str, reads: str, expected: str, **options: Any) -> Switch:
+    return Switch(name, (runtime,), reads, expected, options=options)
 
 
-def _ort(name: str, reads: str, expected: str, **options: Any) -> Switch:
-    return Switch(name, (ORT,), reads, expected, options=options)
-
+_torch, _ort = partial(_option, TORCH), partial(_option, ORT)
 
 SWITCHES = (
     _variable("MKL_CBWR", "AUTO,STRICT", "MKL_CBWR"),
@@ -56,29 +57,10 @@ SWITCHES = (
     _ort("graph optimisation: basic", "graph optimisation", "ORT_ENABLE_BASIC", level="ORT_ENABLE_BASIC"),
     _ort("graph optimisation: extended", "graph optimisation", "ORT_ENABLE_EXTENDED", level="ORT_ENABLE_EXTENDED"),
     _ort("session.intra_op.allow_spinning = 0", "spinning", "off", spinning=False),
-    Switch(
-        "TORCHINDUCTOR_BATCH_INVARIANT=1",
-        (TORCH,),
-        "Inductor batch_invariant",
-        "on",
-        {"TORCHINDUCTOR_BATCH_INVARIANT": "1"},
-        compiled=True,
-    ),
-    Switch(
-        "TORCHINDUCTOR_DETERMINISTIC=1",
-        (TORCH,),
-        "Inductor deterministic",
-        "on",
-        {"TORCHINDUCTOR_DETERMINISTIC": "1"},
-        compiled=True,
-    ),
-    Switch(
-        "torch.compile(dynamic=True)",
-        (TORCH,),
-        "compiled with free sizes",
-        "on",
-        options={"compile_dynamic": True},
-        compiled=True,
+    _variable("TORCHINDUCTOR_BATCH_INVARIANT", "1", "Inductor batch_invariant", "on", compiled=True),
+    _variable("TORCHINDUCTOR_DETERMINISTIC", "1", "Inductor deterministic", "on", compiled=True),
+    replace(
+        _torch("torch.compile(dynamic=True)", "compiled with free sizes", "on", compile_dynamic=True), compiled=True
     ),
     Switch("one thread", (TORCH, ORT, "openvino"), "threads", "1", one_thread=True),
 )

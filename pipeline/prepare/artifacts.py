@@ -55,12 +55,10 @@ def build_artifacts(stages: Stages) -> dict[tuple[str, str], BuildAsked]:
             try:
                 asked[spec.name, prepared.record.name] = _build(stages, spec, prepared)
             except WorkerError as error:
-                if spec not in helpers:
-                    stages.fail(spec.name, error)
-                else:
-                    stages.warn(
-                        "no-ruler", f"{spec.name} could not be built, so nothing is measured against it: {error}"
-                    )
+                stages.fail(spec.name, error)
+                if spec in helpers and spec.name != REFERENCE:  # what becomes of the reference is told with its singles
+                    what = f"{spec.name} could not be built, so nothing is measured against it: {error}"
+                    stages.warn("no-ruler", what)
                 break
         else:
             missing = [p for p in stages.sets if p.calibration is None]

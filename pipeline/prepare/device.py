@@ -3,7 +3,7 @@
 from isobatch.pipeline.config.conditions import Caps
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.machine.environment import available_cores, cpu_flags, worker_settings
-from isobatch.pipeline.machine.isa_caps import NATIVE, missing_features
+from isobatch.pipeline.machine.isa_caps import CAPS, NATIVE
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.workers.pool import WorkerError, Workers
 
@@ -34,7 +34,7 @@ def probe_caps(config: Config, workers: Workers) -> Caps:
     if config.isa == (NATIVE,):
         return caps
     for isa in dict.fromkeys([NATIVE, *config.isa]):
-        if lacking := missing_features(isa, cpu_flags()):
+        if lacking := [name for name in CAPS[isa].needs if name not in cpu_flags()]:
             caps.reasons[isa] = f"unavailable: this processor has no {', '.join(lacking)}"
             continue
         try:

@@ -1,7 +1,6 @@
 """What runs inside a worker: checking weights and ONNX files, asking sizes, building. Called by dotted name."""
 
 import math
-import resource
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +42,7 @@ def resolve_weights(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
 def resolved(asked: NetworkAsked, say: Callable[[str], None]) -> NetworkFound:
     """The weights, resolved in this process."""
     if kind_of(asked.model) != "factory":  # whose memory is the user's own affair
-        limit_memory(resource.RLIMIT_DATA, _weight_bytes(Path(asked.name)))
+        limit_memory(_weight_bytes(Path(asked.name)))
     weights = load("isobatch.models.weights.resolve:resolve")(
         asked.name, asked.model, Path(asked.cache), asked.offline, say, asked.state_dict
     )
@@ -81,7 +80,7 @@ def checked_onnx(asked: NetworkAsked) -> NetworkFound:
     assert asked.onnx is not None
     path = Path(asked.onnx)
     beside = path.parent.iterdir() if path.parent.is_dir() else ()  # its weights may lie in files of their own
-    limit_memory(resource.RLIMIT_DATA, min(sum(map(_bytes, beside)), _MOST_ONNX_BYTES))
+    limit_memory(min(sum(map(_bytes, beside)), _MOST_ONNX_BYTES))
     checked = load("isobatch.models.ort.check_user_file:check_onnx")(path, batch_axes=dict(asked.batch_axes))
     copy, copied = _copied(checked.model.SerializeToString(), Path(asked.folder))
     beside = load("isobatch.models.weights.beside:read_beside")(path)

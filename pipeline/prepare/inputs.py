@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from isobatch.models.spec.images import Size, sides
-from isobatch.models.spec.words import Remark
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.inputs.arrays import ARRAYS
-from isobatch.pipeline.inputs.crossing import LabelledAsked, SetStored
 from isobatch.pipeline.inputs.prepare import SOURCES
-from isobatch.pipeline.inputs.request import Labelled, SetsAsked
+from isobatch.pipeline.inputs.request import Labelled, LabelledAsked, SetsAsked, SetStored
 from isobatch.pipeline.prepare.kept import keep_answer, kept_answer
 from isobatch.pipeline.prepare.preprocessing import channels_of
 from isobatch.pipeline.prepare.sizes import fitting
@@ -46,15 +44,8 @@ def _sets(answer: list[dict[str, Any]]) -> list[SetStored]:
 
 def _set(stages: Stages, request: SetsAsked, stored: SetStored) -> PreparedSet:
     record = InputSet(**stored.record)
-    return PreparedSet(
-        record,
-        stored.evaluation,
-        stored.calibration,
-        stored.calibration_note,
-        stored.calibration_remedy,
-        partial(_labelled, stages, request, record.name) if stored.has_labelled else None,
-        tuple(Remark(*warning) for warning in stored.warnings),
-    )
+    labelled = partial(_labelled, stages, request, record.name) if stored.labelled else None
+    return PreparedSet(**(vars(stored) | {"record": record, "labelled": labelled}))
 
 
 def _labelled(stages: Stages, request: SetsAsked, name: str) -> Labelled:

@@ -38,6 +38,7 @@ class Run:
     resumed: bool
     _lock: IO[bytes]
     _first: bool = False  # no run was in the folder before
+    _made: bool = False  # nor was there a folder
 
     @property
     def id(self) -> str:
@@ -74,9 +75,17 @@ class Run:
         self.close()
 
     def discard(self) -> None:
-        """Remove the folder of a run in which nothing was measured, if none was in it before."""
-        if self._first and not (self.folder / "evidence").exists():
+        """Remove what a run in which nothing was measured wrote, if no run was there before; a folder of the user's
+        stays.
+        """
+        if not self._first or (self.folder / "evidence").exists():
+            return
+        if self._made:
             shutil.rmtree(self.folder, ignore_errors=True)
+            return
+        with contextlib.suppress(OSError):  # what stays of it is no obstacle to the next start
+            for path in self.folder.iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def close(self) -> None:
         """Give up the lock; an unfinished run can then be resumed."""
@@ -118,7 +127,7 @@ def _open_new(digest: str) -> Run:
         except FileExistsError:
             again = str(int(again or 1) + 1)
         else:
-            return _create(folder, digest)
+            return _create(folder, digest, made=True)
 
 
 def _open_named(folder: Path, config: Config) -> Run:
@@ -141,8 +150,9 @@ def _open_named(folder: Path, config: Config) -> Run:
             "out-other-run",
             f"{folder} holds an unfinished run of another configuration: choose another --out, or --fresh",
         )
+    made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
-    return _create(folder, config.digest)
+    return _create(folder, config.digest, made)
 
 
 def _state(folder: Path) -> dict[str, Any]:
@@ -174,11 +184,11 @@ def _claim(folder: Path, digest: str) -> Run | None:
     return Run(folder, digest, str(_state(folder).get("created_utc", "")), True, lock)
 
 
-def _create(folder: Path, digest: str) -> Run:
+def _create(folder: Path, digest: str, made: bool) -> Run:
     run = _claim(folder, digest)
     if run is None:
         raise UsageError("out-in-use", f"{folder} is in use by another study: wait for it or choose another --out")
-    run.resumed, run._first = False, not _state(folder)
+    run.resumed, run._first, run._made = False, not _state(folder), made
     run.created_utc = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     if run._first:
         run.start()

@@ -7,11 +7,12 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Self
 
-from isobatch.pipeline.race.crossing import Listening, Ready, Turn, TurnAsked
+from isobatch.pipeline.race.crossing import Listening, Ready, Turn, TurnAsked, near
 from isobatch.pipeline.workers.call import Call
 from isobatch.pipeline.workers.pool import WorkerError, Workers
 
@@ -40,8 +41,7 @@ class Contestant:
         self._function = function
         self._workers, self._environment, self._payload = workers, environment, payload
         self._call: Call | None = None
-        self._line: socket.socket | None = None
-        self._heard = b""
+        self._line: Connection | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -54,10 +54,11 @@ class Contestant:
         self.end()
         folder = self._workers.launcher(self._environment).folder
         with tempfile.TemporaryDirectory(dir=folder) as place, socket.socket(socket.AF_UNIX) as listener:
-            with _in_folder(Path(place)) as short:
-                listener.bind(f"{short}/race")
+            path = Path(place) / "race"
+            with near(path) as short:
+                listener.bind(short)
             listener.listen(1)
-            payload = {**self._payload, **Listening(f"{place}/race").to_json()}
+            payload = {**self._payload, **Listening(str(path)).to_json()}
             self._call = self._workers.begin(self._environment, self._function, payload, timeout_s=SILENCE_S)
             deadline = time.monotonic() + limit_s
             self._line = self._accepted(listener, deadline)
@@ -71,7 +72,7 @@ class Contestant:
         deadline = time.monotonic() + limit_s
         self._signal(signal.SIGCONT)
         try:
-            self._line.sendall(json.dumps(TurnAsked(n, calls).to_json()).encode() + b"\n")
+            self._line.send_bytes(json.dumps(TurnAsked(n, calls).to_json()).encode())
             said = self._answer(deadline)
         except ConnectionError:
             raise self._why() from None
@@ -88,32 +89,24 @@ class Contestant:
         if self._call is not None and not self._call.ended:
             self._call.give_up()  # killed, not asked: it may be stopped, or hang
         self._signal(signal.SIGKILL)
-        self._line, self._call, self.pid, self._heard = None, None, None, b""
+        self._line, self._call, self.pid = None, None, None
 
-    def _accepted(self, listener: socket.socket, deadline: float) -> socket.socket:
+    def _accepted(self, listener: socket.socket, deadline: float) -> Connection:
         listener.settimeout(_POLL_S)
         while True:
             with contextlib.suppress(TimeoutError):
-                return listener.accept()[0]
+                return Connection(listener.accept()[0].detach())
             self._check(deadline)
 
     def _answer(self, deadline: float) -> Any:
-        """The next line of the worker. Raises WorkerError where it has ended, Missed after ``deadline``."""
+        """What the worker says next. Raises WorkerError where it has ended, Missed after ``deadline``."""
         assert self._line is not None
-        while b"\n" not in self._heard:
-            self._line.settimeout(max(0.001, min(_POLL_S, deadline - time.monotonic())))
-            try:
-                chunk = self._line.recv(1 << 16)
-            except TimeoutError:
-                self._check(deadline)
-                continue
-            except ConnectionResetError:
-                chunk = b""
-            if not chunk:
-                raise self._why()
-            self._heard += chunk
-        text, self._heard = self._heard.split(b"\n", 1)
-        return json.loads(text)
+        while not self._line.poll(max(0.001, min(_POLL_S, deadline - time.monotonic()))):
+            self._check(deadline)
+        try:
+            return json.loads(self._line.recv_bytes())
+        except (EOFError, ConnectionError):
+            raise self._why() from None
 
     def _check(self, deadline: float) -> None:
         assert self._call is not None
@@ -141,13 +134,3 @@ class Contestant:
         if self.pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, number)
-
-
-@contextlib.contextmanager
-def _in_folder(folder: Path) -> Iterator[str]:
-    """A short path to a folder, inside this block: a socket's own path may have 107 bytes at most."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        yield f"/proc/self/fd/{descriptor}"
-    finally:
-        os.close(descriptor)

@@ -2,11 +2,11 @@
 
 import json
 import os
-import socket
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cache
+from multiprocessing.connection import Client, Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,16 +20,16 @@ from isobatch.pipeline.deploy.in_worker import changed
 from isobatch.pipeline.evidence.passes import call
 from isobatch.pipeline.machine.disturbance import waited_s, waits
 from isobatch.pipeline.machine.memory import peak_memory_bytes
-from isobatch.pipeline.race.crossing import Listening, Opening, Ready, Turn, TurnAsked
+from isobatch.pipeline.race.crossing import Listening, Opening, Ready, Turn, TurnAsked, near
 from isobatch.pipeline.repair.rungs.recheck import Rechecked
 from isobatch.pipeline.workers.opening import open_runner
 from isobatch.pipeline.workers.wire import Crossing, Emit
 
 
 def contest(payload: dict[str, Any], emit: Emit) -> dict[str, int]:
-    """Open the contestant and answer requests on the race's socket, a JSON line each, until the race hangs up.
+    """Open the contestant and answer requests on the race's socket, JSON each, until the race hangs up.
 
-    ``payload``: an ``Opening`` and a ``Listening``. The first line sent is a ``Ready``; a request is a ``TurnAsked``,
+    ``payload``: an ``Opening`` and a ``Listening``. What is sent first is a ``Ready``; a request is a ``TurnAsked``,
     its answer a ``Turn``. Returns {"peak_memory_bytes"}.
     """
     with ExitStack() as stack:
@@ -46,21 +46,17 @@ def contest(payload: dict[str, Any], emit: Emit) -> dict[str, int]:
         def batch(n: int) -> NDArray[np.float32]:
             return images.read(0, n)
 
-        for text in line.makefile("r"):
-            turn = TurnAsked.of(json.loads(text))
-            _send(line, _turn(runner, batch(turn.n), turn.calls))
+        with suppress(EOFError):
+            while True:
+                turn = TurnAsked.of(json.loads(line.recv_bytes()))
+                _send(line, _turn(runner, batch(turn.n), turn.calls))
     return {"peak_memory_bytes": peak_memory_bytes()}
 
 
-def connected(path: Path) -> socket.socket:
-    """A socket to the listener at ``path``, by way of its folder: a socket's own path may have 107 bytes at most."""
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        line = socket.socket(socket.AF_UNIX)
-        line.connect(f"/proc/self/fd/{folder}/{path.name}")
-        return line
-    finally:
-        os.close(folder)
+def connected(path: Path) -> Connection:
+    """A connection to the listener at ``path``."""
+    with near(path) as short:
+        return Client(short, "AF_UNIX")
 
 
 class Opened(NamedTuple):
@@ -106,5 +102,5 @@ def _turn(runner: Runner, images: NDArray[np.float32], calls: int) -> Turn:
     return Turn(tuple(seconds), tuple(waited), peak_memory_bytes())
 
 
-def _send(line: socket.socket, said: Crossing) -> None:
-    line.sendall(json.dumps(said.to_json()).encode() + b"\n")
+def _send(line: Connection, said: Crossing) -> None:
+    line.send_bytes(json.dumps(said.to_json()).encode())

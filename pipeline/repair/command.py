@@ -1,9 +1,8 @@
 """The ``repair`` command: one variant made batch-invariant over a scope, written, and verified in a fresh process."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.plain import to_plain
@@ -16,34 +15,17 @@ from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.machine.environment import worker_settings
 from isobatch.pipeline.prepare.by_itself import prepared
 from isobatch.pipeline.prepare.inputs import of_other_size
-from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Progress, Stages
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Repair
 from isobatch.pipeline.records.wording import counted, sizes
-from isobatch.pipeline.repair.crossing import RepairAsked, RepairMade, RepairTold
+from isobatch.pipeline.repair.crossing import RepairAsked, RepairMade
 from isobatch.pipeline.repair.deliver import MODEL, NATIVE, Found, NoRepair, prove_and_deliver
-from isobatch.pipeline.repair.layers import survey_images
 from isobatch.pipeline.repair.records import repair_records
-from isobatch.pipeline.repair.verify import command_sizes, every_size
+from isobatch.pipeline.repair.remaining import Remaining, work
 from isobatch.pipeline.workers.pool import WorkerError
 
-_PAIRS = 8  # of calls for each N, about
 _BESIDE = 4  # images of every set but the main one, where that many more pixels would be most of the work
-
-
-@dataclass(frozen=True)
-class Work:
-    """Images passed: to ``look`` at the layers, for one ``candidate`` of a rung, to ``serve`` what was written."""
-
-    look: int
-    candidate: int
-    serve: int
-
-    @property
-    def least(self) -> int:
-        """Of a repair whose first candidate holds."""
-        return self.look + self.candidate + self.serve
 
 
 @dataclass(frozen=True)
@@ -52,7 +34,6 @@ class DeliveredRepair:
 
     record: VerificationRecord
     repairs: Sequence[Repair]
-    folder: Path
 
 
 def repair_variant(config: Config, rung: str | None, folder: Path, progress: Progress) -> DeliveredRepair:
@@ -77,10 +58,10 @@ def repair_variant(config: Config, rung: str | None, folder: Path, progress: Pro
         repairs = repair_records(searched.tried, config.policy.objective, searched.chosen)
         if searched.chosen is None:
             why = "; ".join([*(f"{repair.name}: {repair.note}" for repair in repairs), *searched.unwritten])
-            raise NoRepair(f"{_none(spec.name, searched)}. {why}", repairs)
+            raise NoRepair(f"{_none(spec.name, searched)}. {why}")
         tried = Found(spec, sets, searched, repairs, to_plain(network.view))
         record = prove_and_deliver(stages, tried, scratch, folder)
-    return DeliveredRepair(record, repairs, folder)
+    return DeliveredRepair(record, repairs)
 
 
 def _none(name: str, searched: RepairMade) -> str:
@@ -125,10 +106,9 @@ def _few(prepared: PreparedSet) -> PreparedSet:
 def _search(
     stages: Stages, spec: VariantSpec, sets: Sequence[PreparedSet], rung: str | None, scratch: Path
 ) -> RepairMade:
-    images = sets[0].evaluation
     counts = [len(image_set.evaluation) for image_set in sets]
     planned = work(counts, stages.config.batch_sizes, len(stages.config.threads))
-    told = _display(stages, spec, images.side, planned)
+    remaining = Remaining(stages.progress, spec.name, planned)
     asked = RepairAsked(
         variant=spec.name,
         artifact=stages.artifacts[spec.name, sets[0].record.name],
@@ -144,42 +124,6 @@ def _search(
     )
     environment = worker_settings(stages.threads)
     called = "isobatch.pipeline.repair.in_worker:repair"
-    return RepairMade.of(stages.workers.call(environment, called, asked.to_json(), told))
-
-
-def _display(stages: Stages, spec: VariantSpec, size: int, planned: Work) -> Callable[[Any], None]:
-    """Shows what a worker tells of its progress; what another candidate costs is added when it begins."""
-    label, candidates, working = f"opening {spec.name}", 0, False
-    stages.progress.step(label, 0.0)
-
-    def told(event: Any) -> None:
-        nonlocal label, candidates, working
-        if not working:  # the pace is counted from here
-            working = True
-            stages.progress.plan(cost(spec, planned.least, size))
-        said = RepairTold.of(event)
-        label = f"{spec.name}: {said.doing}" if said.doing else label
-        candidates += said.more
-        if said.more and candidates > 1:
-            stages.progress.plan(cost(spec, planned.candidate + planned.serve, size))
-        stages.progress.step(label, cost(spec, said.images, size))
-
-    return told
-
-
-def work(n_images: Sequence[int], batch_sizes: Sequence[int], threads: int) -> Work:
-    """Over sets of so many images each, the first of which is priced on, at so many thread counts."""
-    first = n_images[0]
-    passes = [planned for count in n_images for planned in every_size(count, batch_sizes)]
-    verified = sum(planned.stop - planned.start for planned in passes) + sum(n_images)  # the native singles too
-    served = sum(served_images(count, batch_sizes) for count in n_images)
-    return Work(
-        look=threads * survey_images(min(first, max(batch_sizes, default=1))),
-        candidate=threads * verified + 2 * _PAIRS * sum(command_sizes(first, batch_sizes)),
-        serve=threads * served,
-    )
-
-
-def served_images(n_images: int, batch_sizes: Sequence[int]) -> int:
-    """What a fresh process passes: every image at every N."""
-    return n_images * len({1, *(n for n in batch_sizes if n <= n_images)})
+    made = RepairMade.of(stages.workers.call(environment, called, asked.to_json(), remaining.told))
+    remaining.written()
+    return made

@@ -12,16 +12,11 @@ from isobatch.pipeline.workers.wire import Crossing, Told
 
 
 @dataclass(frozen=True)
-class Making(Crossing):
-    """How a repaired network is made again: ``change`` of ``rungs.Candidate``, ``sha256`` of a rewritten graph."""
-
-    change: Mapping[str, Any]
-    sha256: str | None
-
-
-@dataclass(frozen=True)
 class Attempt(Crossing):
-    """One candidate of a rung, or ``why`` the rung has none."""
+    """One candidate of a rung, or ``why`` the rung has none.
+
+    ``change`` of ``rungs.Candidate`` and ``sha256`` of a rewritten graph: how the repaired network is made again.
+    """
 
     name: str  # of the rung
     why: str = ""
@@ -29,7 +24,8 @@ class Attempt(Crossing):
     bitwise: bool = True
     layers: tuple[str, ...] = ()
     serving: Mapping[str, int] | None = None
-    delivery: Making | None = None
+    change: Mapping[str, Any] | None = None
+    sha256: str | None = None
     holds: bool | None = None  # whether it kept what it is to keep, over all of the scope; None: it was not run
     verified: tuple[Verified, ...] = ()
     ratios: Mapping[int, tuple[float, ...]] = field(default_factory=dict)  # seconds repaired over native by N, rising
@@ -37,6 +33,11 @@ class Attempt(Crossing):
     out_of_time: bool = False
     too_dear: bool = False  # not verified: by a few timed calls it cannot win
     failed: bool = False  # it could not be carried out, as ``why`` says
+
+    @property
+    def as_native(self) -> bool:
+        """Whether its outputs for single images are, byte by byte, the native ones, as far as it was run."""
+        return all(result.singles_as_native for result in self.verified)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from isobatch.pipeline.deploy.record import Output, Serving, VerificationRecord
 from isobatch.pipeline.deploy.serve import Files, Served, ServeError, differing_sizes, run_served
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.machine.environment import read_environment, worker_settings
-from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import Repair
 from isobatch.pipeline.records.wording import counted
@@ -27,11 +26,7 @@ MODEL, NATIVE = "model", "native"
 
 
 class NoRepair(Exception):
-    """No rung holds over the scope, or none that holds could be written. ``repairs``: what each one did."""
-
-    def __init__(self, text: str, repairs: Sequence[Repair]) -> None:
-        super().__init__(text)
-        self.repairs = repairs
+    """No rung holds over the scope, or none that holds could be written."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +63,7 @@ def prove_and_deliver(stages: Stages, tried: Found, scratch: Path, folder: Path)
     outputs, runs = [], 0
     for stored, images in zip(inputs, every, strict=True):
         for count in threads:
-            served = _served(stages, tried, files, paths[stored.name], images, count)
+            served = _served(stages, files, paths[stored.name], images, count)
             outputs += [
                 Output(inputs=stored.name, threads=count, batch_size=n, sha256=row.plain) for n, row in served.items()
             ]
@@ -95,13 +90,9 @@ def prove_and_deliver(stages: Stages, tried: Found, scratch: Path, folder: Path)
         repair=repair,
         environment=read_environment(stages.threads, {}, worker_settings(stages.threads)),
     )
-    deliver(record, files, {path.name: path for path in paths.values()}, folder, _facts(repair))
+    facts = [f"What was done: {repair.note.rstrip('.')}.", f"Verified before it was written, too: {repair.scope}."]
+    deliver(record, files, scratch, folder, facts)
     return record
-
-
-def _facts(repair: Repair) -> list[str]:
-    how = [f"What was done: {repair.note.rstrip('.')}."] if repair.note else []
-    return [*how, f"Verified before it was written, too: {repair.scope}."] if repair.scope else how
 
 
 def _serving(stages: Stages, tried: Found, settings: Mapping[str, Any], threads: int) -> Serving:
@@ -123,34 +114,24 @@ def _serving(stages: Stages, tried: Found, settings: Mapping[str, Any], threads:
 def _file_name(name: str, number: int) -> str:
     """The file of a set's images: the set's name as far as a file's name should go; ``number`` tells sets apart."""
     ascii_only = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", ascii_only)[:60]
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", ascii_only)[:50]  # of what a record takes (StoredInputs)
     return f"images-{plain}.npy" if plain == name else f"images-{number}-{plain}.npy"
 
 
-def _served(stages: Stages, tried: Found, files: Files, file: Path, images: Images, threads: int) -> dict[int, Served]:
+def _served(stages: Stages, files: Files, file: Path, images: Images, threads: int) -> dict[int, Served]:
     """The sums of all outputs, from a process without this project. Raises NoRepair where they are not one and the
     same.
     """
     within = [n for n in stages.config.batch_sizes if n <= len(images)]
     label = f"{next(iter(files.model))} in a fresh process: {images.name}, {counted(threads, 'thread')}"
     stages.progress.step(label, 0.0)
-    seconds_each = cost(tried.spec, len(images), images.side)
     try:
-        served = run_served(
-            files,
-            file,
-            threads,
-            within,
-            lambda n: stages.progress.step(label, seconds_each),
-            timeout_s=stages.config.timeout_s,
-        )
+        served = run_served(files, file, threads, within, timeout_s=stages.config.timeout_s)
     except ServeError as error:
-        raise NoRepair(
-            f"it holds here, but the files that were written do not serve: {error}", tried.repairs
-        ) from error
+        raise NoRepair(f"it holds here, but the files that were written do not serve: {error}") from error
     if differing := differing_sizes(served):
         where = f"N = {', '.join(map(str, differing))}, {images.name}, {counted(threads, 'thread')}"
-        raise NoRepair(f"it holds here, but not in a fresh process, at {where}", tried.repairs)
+        raise NoRepair(f"it holds here, but not in a fresh process, at {where}")
     return served
 
 

@@ -2,15 +2,11 @@
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from isobatch import PROGRAM
 from isobatch.models.spec.artifact_cache import unaltered
@@ -20,14 +16,12 @@ from isobatch.models.spec.runner import Runner
 from isobatch.models.spec.words import RunnerSettings, VariantUnavailable
 from isobatch.pipeline.evidence.mixing import mixes
 from isobatch.pipeline.explain.findings import Located, Watched
-from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.repair.crossing import RepairAsked, RepairMade, RepairTold
-from isobatch.pipeline.repair.ladder import Tried, attempts, best, climb
-from isobatch.pipeline.repair.layers import survey_all
-from isobatch.pipeline.repair.other_sizes import asking_elsewhere
+from isobatch.pipeline.repair.ladder import Tried, attempts, climb
+from isobatch.pipeline.repair.layers import asking_elsewhere, at_every_count, survey_all
+from isobatch.pipeline.repair.records import best
 from isobatch.pipeline.repair.rungs import Bench, Candidate, all_rungs
-from isobatch.pipeline.repair.shapes import Shapes
-from isobatch.pipeline.repair.verify import Openers, Scope, Verified, command_sizes, every_size, verify
+from isobatch.pipeline.repair.verify import Scope, Verified, command_sizes, every_size, verify
 from isobatch.pipeline.workers.opening import open_runner
 from isobatch.pipeline.workers.wire import Emit
 
@@ -81,22 +75,24 @@ def _repaired(asked: RepairAsked, emit: Emit) -> RepairMade:
             say("does it need a repair?")
             native = _as_it_is(runner, main, scope)
             if native.holds or asked.rung == NATIVE:
-                return _written(asked, [native], runner, sets[0])
+                return _written(asked, [native], runner)
         if why := why_no_shape_repairs(runner, sets[0]):
             return RepairMade((), None, {}, (why,))
         largest = min(len(sets[0]), max(asked.batch_sizes))
         captured = sets[0].read(0, largest)
-        unseen = Located({}, True, [])
-        bench = Bench(runner, main, captured, asked.batch_sizes, unseen, {}, asked.objective, outcome=outcome)
+        bench = Bench(runner, main, captured, asked.batch_sizes, Located({}), {}, asked.objective, outcome=outcome)
         names = [asked.rung] if asked.rung else [rung.name for rung in all_rungs()]
         first = names.index(_ORIGINS) if _ORIGINS in names else len(names)
         tried = climb(bench, scope, math.inf, names[:first])
-        if any(attempt.cheap for attempt in tried):
-            answer = _written(asked, tried, runner, sets[0])
+        if any(
+            attempt.cheap and attempt.as_native for attempt in tried
+        ):  # what changes outputs may have a better rival
+            answer = _written(asked, tried, runner)
             if answer.chosen is not None:
                 return answer
         if names[first:] and isinstance(runner, Watched):
-            located, shapes = _look(main, runner, captured, asked.seed, scope)
+            places = at_every_count(bench, scope, [("", captured)])
+            located, shapes = survey_all(places, largest, asked.seed, done)
             bench = replace(bench, located=located, shapes=shapes)
             bench = asking_elsewhere(bench, scope, asked.seed, lambda: done(0))
         return _climbed(asked, names[first:], tried, bench, scope)
@@ -106,13 +102,13 @@ def _climbed(asked: RepairAsked, names: list[str], tried: list[Tried], bench: Be
     """What was tried, these rungs too; where what holds cannot be written to a file, those that were passed over."""
     while True:
         tried = [*tried, *climb(bench, scope, math.inf, names)]
-        answer = _written(asked, tried, bench.runner, scope.sets[0])
+        answer = _written(asked, tried, bench.runner)
         names = [name for name in names if all(attempt.name != name for attempt in tried)]
         if answer.chosen is not None or not names:
             return answer
 
 
-def _written(asked: RepairAsked, tried: list[Tried], runner: Any, images: Images) -> RepairMade:
+def _written(asked: RepairAsked, tried: list[Tried], runner: Any) -> RepairMade:
     """The candidate of least cost that holds and can be written; the reasons of those that could not."""
     left, unwritten = list(tried), []
     while (chosen := best(left, asked.objective)) and chosen.candidate:
@@ -137,34 +133,16 @@ def _written(asked: RepairAsked, tried: list[Tried], runner: Any, images: Images
 def _as_it_is(runner: Runner, threads: int, scope: Scope) -> Tried:
     """The native network verified over the scope, as the rung below all others."""
     verified: list[Verified] = []
-
-    def check(native: Runner, count: int) -> None:
-        for images in scope.compared:
-            if all(result.batch_invariant for result in verified):
-                verified.append(verify(native, native, images, scope))
-                verified[-1].threads = count
-
-    check(runner, threads)
-    for count, opens in scope.natives.items():
-        if all(result.batch_invariant for result in verified):
-            with opens() as native:
-                check(native, count)
+    for count, opens in scope.opens(threads, runner).items():
+        if not all(result.batch_invariant for result in verified):
+            break
+        with opens() as native:
+            for images in scope.compared:
+                if all(result.batch_invariant for result in verified):
+                    verified.append(verify(native, native, images, scope))
+                    verified[-1].threads = count
     kept: Callable[[Any], Any] = contextlib.nullcontext
     return Tried.by(NATIVE, Candidate(kept, "as it is"), verified=verified)
-
-
-def _look(
-    main: int, runner: Watched, images: NDArray[np.float32], seed: int, scope: Scope
-) -> tuple[Located, dict[str, Shapes]]:
-    """The layers that depend on N at any thread count, and the classes of N that hold at all of them."""
-
-    def places() -> Iterator[tuple[AbstractContextManager[Any], NDArray[np.float32]]]:
-        here: Openers = {main: lambda: contextlib.nullcontext(runner), **scope.natives}
-        for count, opens in here.items():
-            scope.say(f"looking at every layer, {counted(count, 'thread')}")
-            yield opens(), images
-
-    return survey_all(places(), len(images), seed, scope.done)
 
 
 _CONTROLLED = 8  # images, of which the one that differs most is looked at

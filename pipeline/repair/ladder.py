@@ -11,8 +11,8 @@ from isobatch.models.spec.runner import Runner
 from isobatch.models.spec.words import VariantUnavailable
 from isobatch.pipeline.compare.statistics import median_interval
 from isobatch.pipeline.records.wording import counted, number
-from isobatch.pipeline.repair.crossing import Attempt, Making
-from isobatch.pipeline.repair.records import PROOF, choose, free_limits, objective_cost
+from isobatch.pipeline.repair.crossing import Attempt
+from isobatch.pipeline.repair.records import PROOF, free_limits, objective_cost
 from isobatch.pipeline.repair.rungs import Bench, Candidate, DoesNotHold, Rung, all_rungs
 from isobatch.pipeline.repair.verify import ENOUGH_PAIRS, OutOfTime, Scope, Verified, study_sizes, time_ratios, verify
 
@@ -29,8 +29,7 @@ class Tried(Attempt):
     @classmethod
     def by(cls, rung: str, candidate: Candidate, why: str = "", verified: Sequence[Verified] = (), **seen: Any) -> Self:
         """What became of this candidate; ``verified``: by input set and thread count. ``seen``: further fields."""
-        told = candidate.how, candidate.bitwise, candidate.layers, candidate.serving
-        seen.setdefault("delivery", Making(candidate.change, None))
+        told = candidate.how, candidate.bitwise, candidate.layers, candidate.serving, candidate.change
         holds = _all_hold(candidate, verified) if verified else None
         return cls(rung, why, *told, holds=holds, verified=tuple(verified), candidate=candidate, **seen)
 
@@ -40,6 +39,11 @@ class Tried(Attempt):
         limits = free_limits(self.ratios)
         near = bool(self.ratios) and all(_near_end(pairs) <= limits[n] for n, pairs in self.ratios.items())
         return bool(self.holds) and self.bitwise and near
+
+
+def needs_no_rival(tried: Sequence[Tried]) -> bool:
+    """Whether one is cheap and keeps the outputs of single images: beside one that does not another may be better."""
+    return any(attempt.cheap and attempt.as_native for attempt in tried)
 
 
 def _near_end(ratios: Sequence[float]) -> float:
@@ -90,6 +94,7 @@ def climb(
 def _rung(rung: Rung, bench: Bench, scope: Scope, rivals: Sequence[Tried]) -> list[Tried]:
     """The candidates of one rung until one is cheap; none that changes more layers than one that holds."""
     tried: list[Tried] = []
+    scope.say(f"{rung.name}: what it would change")
     candidates = rung.apply(bench)
     candidate = next(candidates, None)
     while candidate is not None:
@@ -158,8 +163,8 @@ def _tried(name: str, candidate: Candidate, bench: Bench, scope: Scope) -> Tried
 
     with candidate.build(bench.runner) as repaired:
         check(bench.runner, repaired, bench.threads)
-        recomputed = share(repaired)
-        made = Making(candidate.change, repaired.digest() if isinstance(repaired, Digested) else None)
+        recomputed = getattr(repaired, "recomputed_share", None)
+        sha256 = repaired.digest() if isinstance(repaired, Digested) else None
         if _all_hold(candidate, verified):
             scope.say(f"{name}: timing it against the native network")
             sizes = (
@@ -173,20 +178,8 @@ def _tried(name: str, candidate: Candidate, bench: Bench, scope: Scope) -> Tried
         with opens() as native, candidate.build(native) as repaired:
             check(native, repaired, threads)
     priced = {n: tuple(pairs) for n, pairs in ratios.items()}
-    return Tried.by(name, candidate, verified=verified, ratios=priced, recomputed=recomputed, delivery=made)
+    return Tried.by(name, candidate, verified=verified, ratios=priced, recomputed=recomputed, sha256=sha256)
 
 
 def _all_hold(candidate: Candidate, verified: Sequence[Verified]) -> bool:
     return all(result.batch_invariant if candidate.bitwise else result.top1_stable for result in verified)
-
-
-def share(runner: Any) -> float | None:
-    """Of the images run in batches the share that a runner ran again alone; None for one that never does."""
-    images, again = getattr(runner, "images", 0), getattr(runner, "recomputed", None)
-    return again / images if again is not None and images else None
-
-
-def best(tried: Sequence[Tried], objective: str) -> Tried | None:
-    """The candidate that ``repair_records.choose`` takes of all of them; None where none holds bitwise."""
-    chosen = choose(tried, objective)
-    return None if chosen is None else tried[chosen]

@@ -4,7 +4,7 @@ What a repair needs to know, and quicker than ``locate``, which replays every la
 Layers of one signature run the same kernels on the same shapes, so one speaks for its siblings.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch.models.spec.images import Images
 from isobatch.models.spec.runner import Layer, Rows
-from isobatch.pipeline.evidence.rows import same_bits
 from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched
 from isobatch.pipeline.machine.memory import release_free
-from isobatch.pipeline.repair.shapes import LayerShapes, Shapes, measure_layer, telling_rows
-from isobatch.pipeline.repair.verify import OutOfTime
+from isobatch.pipeline.records.wording import counted
+from isobatch.pipeline.repair.rungs import Bench
+from isobatch.pipeline.repair.shapes import Shapes, measure_layer, telling_rows
+from isobatch.pipeline.repair.verify import OutOfTime, Scope
 
 CAPTURED = 8  # images whose rows are captured; as many drawn rows stand between them
 WORK = 0.5  # of a forward pass: what one row through each distinct shape costs, roughly
@@ -43,38 +45,36 @@ def survey(
     each = survey_images(largest) / max(1, len(signatures))
     generator = np.random.Generator(np.random.PCG64(seed))
     findings: dict[str, LayerFinding] = {}
-    layer_shapes: dict[str, LayerShapes | None] = {}  # by signature; None: not replayable
+    firsts: dict[str, LayerFinding] = {}  # by signature the one that is replayed
+    shapes: dict[str, Shapes] = {}
     owed, over = 0.0, False
 
     def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
         nonlocal owed, over
         finding = findings[layer.name] = LayerFinding(layer)
+        first = firsts.setdefault(layer.signature, finding)
+        if first is not finding:
+            finding.replayable, finding.inherited = first.replayable, tuple(first.batch_sizes)
+            return
+        finding.replayable = not over
         if over:
-            layer_shapes.setdefault(layer.signature, None)
-        if layer.signature not in layer_shapes:
-            try:
-                rows = telling_rows(inputs, generator)
-                shapes_here = layer_shapes[layer.signature] = measure_layer(runner, layer.name, rows, largest, seed)
-                finding.differing, finding.tried = dict(shapes_here.differing), shapes_here.tried
-            except Exception:  # a layer that does not take such rows alone; the others go on
-                layer_shapes[layer.signature] = None
-            release_free()
-            owed += each
-            try:
-                done(int(owed))
-            except OutOfTime:
-                over = True
-            owed -= int(owed)
-        elif (same_kind := layer_shapes[layer.signature]) is not None:
-            finding.inherited = tuple(n for n, count in same_kind.differing.items() if count)
-        finding.replayable = layer_shapes[layer.signature] is not None
+            return
+        try:
+            rows = telling_rows(inputs, generator)
+            shapes[layer.signature] = measure_layer(runner, finding, rows, largest, seed)
+        except Exception:  # a layer that does not take such rows alone; the others go on
+            finding.differing.clear()
+            finding.replayable = False
+        release_free()
+        owed += each
+        try:
+            done(int(owed))
+        except OutOfTime:
+            over = True
+        owed -= int(owed)
 
-    watched = runner.watch(few, examine)
-    plain = runner.run(few)
-    shapes = {
-        signature: known.shapes for signature, known in layer_shapes.items() if known and any(known.differing.values())
-    }
-    return Located(findings, bool(same_bits(watched, plain).all()), []), shapes
+    runner.watch(few, examine)
+    return Located(findings), {signature: shapes[signature] for signature, first in firsts.items() if first.batch_sizes}
 
 
 def joined(
@@ -109,3 +109,40 @@ def survey_all(
         known = joined(*known, *seen) if known else seen
     assert known is not None
     return known
+
+
+def at_every_count(
+    bench: Bench, scope: Scope, sets: Iterable[tuple[str, NDArray[Any]]]
+) -> Iterator[tuple[AbstractContextManager[Any], NDArray[Any]]]:
+    """The network at every thread count of the scope, and the images of each set, which has a name to be told."""
+    for name, images in sets:
+        for count, opens in scope.opens(bench.threads, bench.runner).items():
+            scope.say(f"looking at every layer{name}, {counted(count, 'thread')}")
+            yield opens(), images
+
+
+def asking_elsewhere(bench: Bench, scope: Scope, seed: int, alive: Callable[[], None]) -> Bench:
+    """The bench, which can ask the scope's images of other sizes where there are any, at every thread count.
+
+    ``alive`` is called now and then while they are asked, for those who wait.
+    """
+    others = of_other_sizes(scope.sets)
+
+    def ask() -> Bench:
+        known = bench.located, dict(bench.shapes)
+        few = ((f" on {images.name}", images.read(0, min(len(images), CAPTURED))) for images in others)
+        places = at_every_count(bench, scope, few)
+        located, shapes = survey_all(places, len(bench.images), seed, lambda count: alive(), known)
+        bench.runner.watch(bench.images[:1], lambda layer, inputs, outputs: None)  # of the size that is priced
+        return replace(bench, located=located, shapes=shapes)
+
+    return replace(bench, elsewhere=ask) if others else bench
+
+
+def of_other_sizes(images: Sequence[Images]) -> list[Images]:
+    """The first set of each image size that is not that of the first set; a single image shows nothing."""
+    first = {images[0].shape[1:]: images[0]}
+    for image_file in images[1:]:
+        if len(image_file) > 1:
+            first.setdefault(image_file.shape[1:], image_file)
+    return [*first.values()][1:]

@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ from isobatch.pipeline.records.wording import agreeing, counted, listed, number,
 from isobatch.pipeline.repair.crossing import Attempt
 from isobatch.pipeline.repair.verify import Verified
 
-T = TypeVar("T")
+A = TypeVar("A", bound=Attempt)
 
 PROOF = "surgical"
 """The rung that proves the list of origins: with exactly these layers in one shape nothing depends on N."""
@@ -26,16 +26,13 @@ CHANGED = 1.25
 _CLEARLY = 0.95
 
 
-def choose(tried: Sequence[Attempt], objective: str = "throughput") -> int | None:
-    """The number of the candidate to take: of those that hold bitwise the one of clearly least cost, or None.
+def best(tried: Sequence[A], objective: str = "throughput") -> A | None:
+    """The candidate to take: of those that hold bitwise the one of clearly least cost, or None.
 
     First one of each rung, then one of these, so that a rung's record is of the candidate that is taken of it.
     """
-    held = [a for a in (_of_rung(group, objective) for group in _by_rung(tried)) if a and a.bitwise]
-    if not held:
-        return None
-    chosen = clearly_cheapest(held, lambda attempt: _cost(attempt, objective))
-    return next(place for place, attempt in enumerate(tried) if attempt is chosen)
+    of_each = (_of_rung(group, objective) for group in _by_rung(tried))
+    return _clearly_cheapest([attempt for attempt in of_each if attempt and attempt.bitwise], objective)
 
 
 def repair_records(tried: Sequence[Attempt], objective: str = "throughput", chosen: int | None = None) -> list[Repair]:
@@ -48,14 +45,22 @@ def repair_records(tried: Sequence[Attempt], objective: str = "throughput", chos
     return records
 
 
-def _by_rung(tried: Sequence[Attempt]) -> list[list[Attempt]]:
+def _by_rung(tried: Sequence[A]) -> list[list[A]]:
     return [list(group) for _, group in groupby(tried, key=lambda attempt: attempt.name)]
 
 
-def _of_rung(tried: Sequence[Attempt], objective: str) -> Attempt | None:
+def _of_rung(tried: Sequence[A], objective: str) -> A | None:
     """Of the candidates of one rung that hold the one of clearly least cost."""
-    held = [attempt for attempt in tried if attempt.holds]
-    return clearly_cheapest(held, lambda attempt: _cost(attempt, objective)) if held else None
+    return _clearly_cheapest([attempt for attempt in tried if attempt.holds], objective)
+
+
+def _clearly_cheapest(held: Sequence[A], objective: str) -> A | None:
+    """The first, unless a later one costs less by more than what passes for noise here."""
+    chosen = next(iter(held), None)
+    for rival in held[1:]:
+        if chosen and _cost(rival, objective) < _CLEARLY * _cost(chosen, objective):
+            chosen = rival
+    return chosen
 
 
 def _record(tried: list[Attempt], chosen: Attempt | None) -> Repair:
@@ -74,45 +79,27 @@ def _record(tried: list[Attempt], chosen: Attempt | None) -> Repair:
     throughput = {
         str(n): median_interval([1 / ratio for ratio in ratios]) for n, ratios in chosen.ratios.items() if n > 1
     }
+    made = None
+    if chosen.holds and chosen.change is not None:
+        serving, change = dict(chosen.serving or {}), dict(chosen.change)
+        made = Delivery(inputs=verified[0].inputs, change=change, serving=serving, sha256=chosen.sha256)
     return Repair(
         name=name,
         batch_invariant=bool(chosen.holds) and chosen.bitwise,
         top1_stable=None if chosen.bitwise else bool(chosen.holds),
         scope=scope(verified),
         layers=len(chosen.layers),
-        singles_as_native=all(result.singles_as_native for result in verified),
+        singles_as_native=chosen.as_native,
         top1_as_native=sum(result.top1_as_native for result in verified),
         n_images=sum(result.n_images for result in verified),
         n_comparisons=sum(result.n_comparisons for result in verified),
         throughput_ratio=throughput,
         latency_ratio=latency,
         recomputed_share=chosen.recomputed,
-        delivery=_delivery(chosen) if chosen.holds else None,
+        delivery=made,
         out_of_time=any(attempt.out_of_time for attempt in tried),
         note="; ".join([*_notes(chosen, held), *(f"another way was {late.why}" for late in tried if late.out_of_time)]),
     )
-
-
-def _delivery(chosen: Attempt) -> Delivery | None:
-    """How it is made again; None for one that an earlier version found."""
-    made = chosen.delivery
-    if made is None:
-        return None
-    return Delivery(
-        inputs=chosen.verified[0].inputs,
-        change=dict(made.change),
-        serving=dict(chosen.serving or {}),
-        sha256=made.sha256,
-    )
-
-
-def clearly_cheapest(held: Sequence[T], cost: Callable[[T], float]) -> T:
-    """The first, unless a later one costs less by more than what passes for noise here."""
-    chosen = held[0]
-    for rival in held[1:]:
-        if cost(rival) < _CLEARLY * cost(chosen):
-            chosen = rival
-    return chosen
 
 
 def scope(verified: Iterable[Verified]) -> str:
@@ -138,7 +125,7 @@ def _notes(chosen: Attempt, held: list[Attempt]) -> list[str]:
             f"it does not hold: {counted(count, 'row')} of {result.n_images} images of {result.inputs} still "
             f"{agreeing(count, 'differ')} at N = {n}, rotated and beside an outlier included"
         )
-    elif not all(result.singles_as_native for result in chosen.verified):
+    elif not chosen.as_native:
         same = sum(result.top1_as_native for result in chosen.verified)
         every = sum(result.n_images for result in chosen.verified)
         notes.append(
@@ -164,8 +151,7 @@ def _paid(attempt: Attempt) -> str:
 
 def _cost(attempt: Attempt, objective: str) -> float:
     """What the objective asks; ``CHANGED`` times that where the singles, and so perhaps the accuracy, change."""
-    as_native = all(verified.singles_as_native for verified in attempt.verified)
-    return objective_cost(attempt.ratios, objective) * (1.0 if as_native else CHANGED)
+    return objective_cost(attempt.ratios, objective) * (1.0 if attempt.as_native else CHANGED)
 
 
 def free_limits(batch_sizes: Iterable[int]) -> dict[int, float]:

@@ -6,21 +6,19 @@ Layers of one signature run the same kernels on the same shapes: one of them is 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.interventions import Provocable
-from isobatch.models.spec.runner import Canonical, Layer, Rows
-from isobatch.pipeline.evidence.evidence import bits
-from isobatch.pipeline.evidence.rows import row_count, row_digests, rows_at
-from isobatch.pipeline.explain.findings import Located, Watched
-from isobatch.pipeline.explain.locate import random_rows
+from isobatch.models.spec.runner import Canonical, Rows
+from isobatch.pipeline.evidence.rows import row_count, rows_at, same_bits
+from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched
+from isobatch.pipeline.explain.locate import compare_rows, random_rows
+from isobatch.pipeline.explain.origins import at_representatives
 from isobatch.pipeline.records.wording import runs
 
 _CHEAP = 1.05  # a rule that costs less than this over native, at every N, needs no rival
@@ -85,23 +83,16 @@ def measure_shapes(
     runner: Watched, located: Located, images: NDArray[np.float32], largest: int, seed: int
 ) -> dict[str, Shapes]:
     """The shapes of every origin's signature for N = 1 to ``largest``, at most the number of images."""
-    chosen: dict[str, str] = {}
-    for finding in located.findings.values():
-        if finding.batch_sizes:
-            chosen.setdefault(finding.layer.signature, finding.layer.name)
-    shapes: dict[str, Shapes] = {}
     generator = np.random.Generator(np.random.PCG64(seed))
 
-    def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
-        if chosen.get(layer.signature) == layer.name and layer.signature not in shapes:
-            count = min(largest, len(images))
-            with suppress(Exception):  # a layer that does not take drawn rows has the rule of what was found
-                rows = telling_rows(inputs, generator)
-                shapes[layer.signature] = measure_layer(runner, layer.name, rows, count, seed).shapes
+    def measured(finding: LayerFinding, inputs: Rows) -> Shapes | None:
+        with suppress(Exception):  # a layer that does not take drawn rows has the rule of what was found
+            rows = telling_rows(inputs, generator)
+            return measure_layer(runner, LayerFinding(finding.layer), rows, min(largest, len(images)), seed)
+        return None
 
-    if chosen:
-        runner.watch(images, examine)
-    return shapes
+    seen = at_representatives(runner, located, images, measured)
+    return {located.findings[name].layer.signature: shapes for name, shapes in seen.items() if shapes}
 
 
 def telling_rows(inputs: Rows, generator: np.random.Generator) -> Rows:
@@ -117,67 +108,31 @@ def telling_rows(inputs: Rows, generator: np.random.Generator) -> Rows:
     return tuple(mixed)
 
 
-@dataclass(frozen=True)
-class LayerShapes:
-    """A layer's shapes, and of how many output elements tried how many differed from N = 1, by N."""
-
-    shapes: Shapes
-    differing: Mapping[int, int]
-    tried: int
-
-
-def measure_layer(runner: Watched, name: str, rows: Rows, largest: int, seed: int) -> LayerShapes:
+def measure_layer(runner: Watched, finding: LayerFinding, rows: Rows, largest: int, seed: int) -> Shapes:
     """Replay one layer at N = 1 to ``largest`` on these rows, from the first again where an N is larger than their
-    number: it is the place of a row in a batch that matters here. Raises NotImplementedError as ``replay``.
+    number: it is the place of a row in a batch that matters here. What differs is added to the finding. Raises
+    NotImplementedError as ``replay``.
     """
-    count = row_count(rows)
-    alone, spent = [], {1: math.inf}
-    for i in range(min(count, largest)):
-        begin = time.perf_counter()
-        alone.append(runner.replay(name, rows_at(rows, [i], count)))
-        spent[1] = min(spent[1], time.perf_counter() - begin)
-    singles = [np.concatenate([np.atleast_1d(row[place]) for row in alone]) for place in range(len(alone[0]))]
+    name = finding.layer.name
+    rows = rows_at(rows, np.arange(largest) % row_count(rows))
+    seconds = compare_rows(runner, finding, rows, None, range(2, largest + 1), "drawn")
     provoked = _provoked(runner, name, largest, seed)
-    classes: list[list[int]] = [[1]]
-    marks: list[list[bytes]] = [[]]  # of each class but that of N = 1: digests of the rows of its largest N
-    differing: dict[int, int] = {}
-    for n in range(2, largest + 1):
-        which = np.arange(n) % count
-        begin = time.perf_counter()
-        outputs = runner.replay(name, rows_at(rows, which, count))
-        spent[n] = time.perf_counter() - begin
-        differing[n] = sum(_differing(single, part, which) for single, part in zip(singles, outputs, strict=True))
-        if not differing[n] and n not in provoked:
-            classes[0].append(n)
-            continue
-        digests = [] if n in provoked else _digests(outputs, n)
-        homes = [at for at, mark in enumerate(marks) if mark and digests[: len(mark)] == mark]
-        if homes:
-            classes[homes[0]].append(n)
-            marks[homes[0]] = digests
-        else:
-            classes.append([n])
-            marks.append(digests)
-    elements = sum(single.size // len(single) for single in singles) * sum(range(2, largest + 1))
-    for n in provoked:
-        differing[n] = max(1, differing[n])
-    placed = {
-        n for n, mark in zip(map(max, classes), marks, strict=True) if mark and _placed(runner, name, rows, n, mark)
-    }
-    of_class = frozenset(n for members in classes if placed & {*members} for n in members)
-    shapes = Shapes(tuple(map(frozenset, classes)), _monotone(spent), isinstance(runner, Provocable), of_class)
-    return LayerShapes(shapes, differing, elements)
+    seen = [frozenset(members).difference(provoked) for members in finding.classes]
+    placed = [members for members in seen if members and 1 not in members and _placed(runner, name, rows, max(members))]
+    finding.differing.update((n, max(1, finding.differing[n])) for n in provoked)
+    classes = (*filter(None, seen), *(frozenset([n]) for n in provoked))
+    return Shapes(classes, _monotone(seconds), isinstance(runner, Provocable), frozenset().union(*placed))
 
 
-def _placed(runner: Watched, name: str, rows: Rows, n: int, mark: list[bytes]) -> bool:
-    """Whether some row has other bytes one place further in a batch of n; ``mark``: the digests of all in their places.
+def _placed(runner: Watched, name: str, rows: Rows, n: int) -> bool:
+    """Whether some row has other bytes one place further in a batch of n.
 
     A batch equal to its rotation has equal rows in every two neighbouring places, and so in any two.
     """
-    count = row_count(rows)
-    turned = runner.replay(name, rows_at(rows, np.roll(np.arange(n), 1) % count, count))
-    digests = _digests(turned, n)
-    return [*digests[1:], digests[0]] != mark
+    order, batch = np.roll(np.arange(n), 1), rows_at(rows, slice(n))
+    plain, turned = runner.replay(name, batch), runner.replay(name, rows_at(batch, order))
+    pairs = zip(rows_at(plain, order, n), turned, strict=True)
+    return not all(same_bits(np.atleast_1d(own), np.atleast_1d(other)).all() for own, other in pairs)
 
 
 def _monotone(seconds: Mapping[int, float]) -> dict[int, float]:
@@ -189,23 +144,8 @@ def _monotone(seconds: Mapping[int, float]) -> dict[int, float]:
     return rising
 
 
-def _differing(singles: NDArray[Any], batched: NDArray[Any], which: NDArray[np.int64]) -> int:
-    """How many elements of the rows differ from those alone; a value that all rows share belongs to each."""
-    together = bits(np.ascontiguousarray(batched) if batched.ndim else np.repeat(batched, len(which)))
-    wanted = bits(singles)
-    return sum(int(np.count_nonzero(wanted[i] != row)) for i, row in zip(which, together, strict=True))
-
-
 def _provoked(runner: Watched, name: str, largest: int, seed: int) -> set[int]:
     """The N at which rounding ties differ from N = 1."""
     if not isinstance(runner, Provocable):
         return set()
     return {n for n in range(2, largest + 1) if runner.provoke(name, n, seed)[0]}
-
-
-def _digests(outputs: Rows, n: int) -> list[bytes]:
-    """One digest for each of the n rows of all outputs; what all rows share belongs to each."""
-    shared = (part.ndim == 0 or len(part) != n for part in outputs)
-    rows = [np.repeat(part[None], n, axis=0) if all_ else part for part, all_ in zip(outputs, shared, strict=True)]
-    digests: list[bytes] = row_digests(rows, n).tolist()
-    return digests

@@ -4,10 +4,9 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from types import MappingProxyType
 
 import numpy as np
 
@@ -24,7 +23,6 @@ from isobatch.pipeline.machine.memory import release_free
 PAIRS = 7  # alternating pairs of calls a price is the median of; the first pair warms up and is not counted
 _LEAST_PAIRS = 3
 ENOUGH_PAIRS = 6  # from which on the limits of their median need no assumption
-NO_LIMITS: Mapping[int, float] = MappingProxyType({})
 ENOUGH_S = 4.0  # spent on one N: fewer pairs then
 _PRICED = (2, 8)  # by the command, beside one image and the largest N
 _PROBED = (2, 4, 8, 16, 32, 64)  # N at which a scope of every N is also rotated and given an outlier
@@ -85,6 +83,10 @@ class Scope:
     begin: Callable[[], None] = lambda: None
     say: Callable[[str], None] = lambda text: None
     done: Callable[[int], None] = lambda count: None
+
+    def opens(self, threads: int, runner: Runner) -> Openers:
+        """By thread count what opens the native network: the runner at hand first, then the other ``natives``."""
+        return {threads: lambda: nullcontext(runner), **self.natives}
 
     @property
     def compared(self) -> list[Images]:
@@ -148,7 +150,7 @@ def verify(native: Runner, repaired: Runner, images: Images, scope: Scope, *, bi
 
 
 def time_ratios(
-    native: Runner, repaired: Runner, scope: Scope, batch_sizes: Sequence[int], free: Mapping[int, float] = NO_LIMITS
+    native: Runner, repaired: Runner, scope: Scope, batch_sizes: Sequence[int], free: Mapping[int, float] | None = None
 ) -> dict[int, list[float]]:
     """Time of the repaired call over time of the native call, by N: alternating calls on the same batch, one worker.
 
@@ -164,7 +166,7 @@ def time_ratios(
         if time.monotonic() > scope.deadline:
             break
         batch = scope.sets[0].read(0, n)
-        begin, turn, repeated = time.perf_counter(), 0, 0
+        begin, turn, repeated, limit = time.perf_counter(), 0, 0, (free or {}).get(n)
         while turn <= pairs:
             order = (native, repaired) if turn % 2 else (repaired, native)
             before = waits()
@@ -177,7 +179,7 @@ def time_ratios(
                     continue
             if turn:
                 ratios.setdefault(n, []).append(second / first)
-            if turn >= least and time.perf_counter() - begin > enough_s and not _left_open(ratios[n], free.get(n)):
+            if turn >= least and time.perf_counter() - begin > enough_s and not _left_open(ratios[n], limit):
                 break
             turn += 1
     return ratios

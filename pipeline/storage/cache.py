@@ -68,7 +68,7 @@ def in_use(root: Path) -> Iterator[None]:
 
 def survey(root: Path) -> tuple[Part, ...]:
     """What each part of the cache holds; nothing is followed, changed or created."""
-    return tuple(_part(root / name, name) for name in PARTS)
+    return tuple(_summed(name, [*map(_weigh, _entries(root / name))]) for name in PARTS)
 
 
 def used_by_a_study(root: Path) -> bool:
@@ -106,7 +106,7 @@ def clear(root: Path) -> Cleared:
 
 def _clear(root: Path) -> Cleared:
     parts, kept = [], []
-    for name, holds in PARTS.items():
+    for name in PARTS:
         removed: list[tuple[int, float]] = []
         try:
             folder = os.open(root / name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -128,7 +128,7 @@ def _clear(root: Path) -> Cleared:
                 removed.append(weighed)
         finally:
             os.close(folder)
-        parts.append(_summed(name, holds, removed))
+        parts.append(_summed(name, removed))
     return Cleared(tuple(parts), tuple(kept))
 
 
@@ -155,16 +155,16 @@ def _remove(folder: int, entry: str) -> None:
         os.unlink(entry, dir_fd=folder)
 
 
-def _part(folder: Path, name: str) -> Part:
+def _entries(folder: Path) -> list[Path]:
+    """What of this program lies in it; nothing where it is a link or no folder."""
     if folder.is_symlink() or not folder.is_dir():
-        return _summed(name, PARTS[name], [])
-    entries = [entry for entry in os.listdir(folder) if not entry.endswith(".lock") and _OURS.fullmatch(entry)]
-    return _summed(name, PARTS[name], [_weigh(folder / entry) for entry in entries])
+        return []
+    return [path for path in folder.iterdir() if path.suffix != ".lock" and _OURS.fullmatch(path.name)]
 
 
-def _summed(name: str, holds: str, weighed: list[tuple[int, float]]) -> Part:
+def _summed(name: str, weighed: list[tuple[int, float]]) -> Part:
     size = sum(size for size, _ in weighed)
-    return Part(name, holds, len(weighed), size, min((changed for _, changed in weighed), default=None))
+    return Part(name, PARTS[name], len(weighed), size, min((changed for _, changed in weighed), default=None))
 
 
 def _weigh(path: Path) -> tuple[int, float]:

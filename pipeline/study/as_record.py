@@ -19,7 +19,7 @@ from isobatch.pipeline.study.assess import Findings
 from isobatch.pipeline.study.soundness import Sound
 
 
-@dataclass(frozen=True)
+@dataclass
 class Answers:
     """What is known so far, told after each stage: the study with what is still to come in ``pending``."""
 
@@ -27,14 +27,16 @@ class Answers:
     findings: Findings
     tell: Callable[[Study], None]
     begin: float  # of time.monotonic
+    seconds: float = 0.0  # that telling took the last time
 
     def so_far(self, results: list[VariantResult], pending: Sequence[str]) -> None:
         """Tell. Without a recommendation, which waits for all."""
-        said = None
+        said, now = None, time.monotonic()
         with contextlib.suppress(Exception):  # a variant over which it cannot be answered is told at the end
             said = answer(results)
-        study = as_record(self.stages, self.findings, results, Sound(None, None), time.monotonic() - self.begin, None)
+        study = as_record(self.stages, self.findings, results, Sound(None, None), now - self.begin, None)
         self.tell(study.model_copy(update={"answer": said, "pending": list(pending)}))
+        self.seconds = time.monotonic() - now
 
 
 def as_record(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -239,8 +239,12 @@ def _agreement(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
     return {"agreement": record, "agreement_note": note}
 
 
-def _pictures(images: Images) -> list[bytes | tuple[str, int]]:
-    """For each image what it is a picture of: its content, or the photograph that it is a crop of."""
+@lru_cache(maxsize=8)
+def _pictures(images: Images) -> tuple[bytes | tuple[str, int], ...]:
+    """For each image what it is a picture of: its content, or the photograph that it is a crop of.
+
+    Asked for every variant, and read once.
+    """
     if images.groups is not None:
-        return [(images.name, group) for group in images.groups]
-    return [digest(images.read(i, i + 1)) for i in range(len(images))]
+        return tuple((images.name, group) for group in images.groups)
+    return tuple(digest(images.read(i, i + 1)) for i in range(len(images)))

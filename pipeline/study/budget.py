@@ -1,4 +1,7 @@
-"""A study planned into the time it is given: what is most valuable first, and what is left out said."""
+"""A study planned into the time it is given: what is most valuable first, and what is left out said.
+
+Planned anew before each stage that can be left out or cut short, from what the stages before really took.
+"""
 
 import time
 from collections.abc import Sequence
@@ -9,17 +12,33 @@ from isobatch.pipeline.evidence.plan import Job
 from isobatch.pipeline.prepare.artifacts import baseline
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
-from isobatch.pipeline.race.stage import BESIDE_S
+from isobatch.pipeline.race.stage import BESIDE_S, usual_s
+from isobatch.pipeline.study.measure import Rounds
 from isobatch.pipeline.workers.pool import WorkerError
 
 LEAST_RACE_S = 10.0
-_REPORTS_S = 8.0  # writing them, between the stages and at the end
 _VERDICTS = 0.7  # of the time at most for the verdicts, where it is too short for all
+_JOB_S = 1.0  # of a worker beside its calls, before any has run
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Seconds that what may still come is to take. ``beside_s``: of a race, beside its rounds; 0: nothing of the kind.
+
+    ``race_s``: what most races take, within what was asked for.
+    """
+
+    reports_s: float = 0.0
+    accuracy_s: float = 0.0
+    race_s: float = 0.0
+    beside_s: float = 0.0
+    range_s: float = 0.0
+    explanation_s: float = 0.0
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What there is time for after the verdicts. ``race_s``: 0 for no race."""
+    """What there is time for. ``race_s``: for its rounds at the most, 0 for no race."""
 
     accuracy: bool
     race_s: float
@@ -27,77 +46,148 @@ class Fit:
     explain: bool
 
 
-def fit(left_s: float, race_s: float, *, accuracy_s: float, range_s: float, explanation_s: float) -> Fit:
+def fit(left_s: float, needs: Needs) -> Fit:
     """What fits into so many seconds, most valuable first: accuracy, a race, its choice verified, origins and repairs.
 
-    A race is shortened before it is left out. ``race_s``: what was asked for; the others: what each is to take.
+    A race is shortened to ``LEAST_RACE_S`` before it, or verifying its choice, is left out.
     """
-    left_s -= _REPORTS_S
-    accuracy = accuracy_s <= left_s
-    left_s -= accuracy_s if accuracy else 0.0
-    raced = min(race_s, left_s - BESIDE_S) if race_s and left_s - BESIDE_S >= min(race_s, LEAST_RACE_S) else 0.0
-    if raced and left_s - raced - BESIDE_S < range_s:
-        raced = max(min(race_s, LEAST_RACE_S), left_s - BESIDE_S - range_s)
-    left_s -= raced + BESIDE_S if raced else 0.0
-    certify = range_s <= left_s
-    left_s -= range_s if certify else 0.0
-    return Fit(accuracy, raced, certify, explanation_s <= left_s)
+    left_s -= needs.reports_s
+    accuracy = needs.accuracy_s <= left_s
+    left_s -= needs.accuracy_s if accuracy else 0.0
+    least, most = min(needs.race_s, LEAST_RACE_S), left_s - needs.beside_s
+    raced = min(needs.race_s, max(least, most - needs.range_s)) if needs.race_s and most >= least else 0.0
+    left_s -= raced + needs.beside_s if raced else 0.0
+    certify = needs.range_s <= left_s
+    left_s -= needs.range_s if certify else 0.0
+    return Fit(accuracy, raced, certify, needs.explanation_s <= left_s)
 
 
-def within_evidence(stages: Stages, jobs: Sequence[Job], begin: float) -> list[Job]:
-    """The jobs of as many variants as the time is enough for, the cheapest and the baseline first.
+class Clock:
+    """What the stages of a study have time for. Without ``--budget`` that is everything, and nothing is changed."""
 
-    ``begin``: of the study, by ``time.monotonic``. A variant that is left out is recorded as one that was not run.
-    """
-    budget_s = stages.config.budget_s
-    if budget_s is None:
-        return list(jobs)
-    costs: dict[str, float] = {}
-    for job in jobs:
-        spent = cost(find_variant(job.variant), job.images_passed, job.condition.image_size)
-        costs[job.variant] = costs.get(job.variant, 0.0) + spent
-    left_s = _VERDICTS * (budget_s - (time.monotonic() - begin))
-    taken: set[str] = set()
-    for name in sorted(costs, key=lambda variant: (variant != baseline(stages.config), costs[variant])):
-        if not taken or costs[name] <= left_s:
-            taken.add(name)
-            left_s -= costs[name]
-    for name in (variant for variant in costs if variant not in taken):
-        why = f"left out: --budget gives {budget_s:g} s, and its passes alone take about {costs[name]:.0f} s"
-        stages.fail(name, WorkerError(why, "VariantUnavailable", "give it more time, or name fewer --variants"))
-    return [job for job in jobs if job.variant in taken]
+    def __init__(self, stages: Stages, begin: float) -> None:
+        """``begin``: of the study, by ``time.monotonic``."""
+        self._stages, self._begin, self._budget_s = stages, begin, stages.config.budget_s
+        self._variants: dict[str, _Passes] = {}
+        self._evidence_began = 0.0
+        self._call, self._job_s = 1.0, _JOB_S  # real seconds of a rough one of calls, and of a worker beside them
+
+    @property
+    def left_s(self) -> float:
+        """Seconds that are left."""
+        assert self._budget_s is not None
+        return self._budget_s - (time.monotonic() - self._begin)
+
+    def plan(self, jobs: Sequence[Job]) -> list[Job]:
+        """The jobs of as many variants as the time is enough for, the baseline's first, then the cheapest.
+
+        A variant that is left out is recorded as one that was not run.
+        """
+        self._evidence_began = time.monotonic()
+        if self._budget_s is None:
+            return list(jobs)
+        for job in jobs:
+            self._variants.setdefault(job.variant, _Passes()).add(job)
+        first = baseline(self._stages.config)
+        order = sorted(self._variants, key=lambda name: (name != first, self._variants[name].seconds))
+        left_s = _VERDICTS * self.left_s
+        for place, name in enumerate(order):
+            expected = self._variants[name].seconds
+            if place and expected > left_s:
+                self._leave_out(name, f"its passes alone take about {expected:.0f} s")
+            else:
+                left_s -= expected
+        taken = [name for name in order if name not in self._stages.failures]
+        return sorted((job for job in jobs if job.variant in taken), key=lambda job: taken.index(job.variant))
+
+    def too_late(self, variant: str) -> bool:
+        """Whether the variant, asked when a job of it is to begin, is left out, as what has run took longer than was
+        planned; it is recorded then. One that has begun is finished.
+        """
+        if self._budget_s is None or self._variants[variant].begun:
+            return False
+        begun = [passes for passes in self._variants.values() if passes.begun]
+        now = time.monotonic()
+        pace = (now - self._evidence_began) / max(1.0, sum(passes.seconds for passes in begun))
+        left_s = _VERDICTS * self._budget_s - (now - self._begin)
+        if begun and self._variants[variant].seconds * max(1.0, pace) > left_s:
+            self._leave_out(variant, f"{self._budget_s - self.left_s:.0f} s of them were over when its turn came")
+            return True
+        self._variants[variant].begun = True
+        return False
+
+    def _leave_out(self, variant: str, why: str) -> None:
+        reason = f"left out: --budget gives {self._budget_s:g} s, and {why}"
+        remedy = "give it more time, or name fewer --variants"
+        self._stages.fail(variant, WorkerError(reason, "VariantUnavailable", remedy))
+
+    def learn(self, rounds: Rounds) -> None:
+        """This machine's pace, from the calls of the evidence and, where none of it was kept, its stage's seconds."""
+        rough = calls_s = 0.0
+        jobs = 0
+        for (variant, _, condition), every in rounds.items():
+            for evidence in every:
+                images = sum(p.stop - p.start for p in evidence.passes)
+                rough += cost(find_variant(variant), images, condition.image_size)
+                calls_s += sum(map(sum, evidence.call_s.values())) + sum(evidence.warm_up_s)
+                jobs += 1
+        if jobs:
+            self._call = calls_s / rough
+            if not self._stages.kept_jobs:
+                self._job_s = max(0.0, self._stages.seconds["evidence"] - calls_s) / jobs
+
+    def accuracy_fits(self, jobs: int, report_s: float) -> bool:
+        """Whether accuracy is measured, by so many workers. ``report_s``: what the last report took."""
+        if self._budget_s is None or (accuracy := self._cost("accuracy")) == 0:
+            return True
+        needs = replace(self._needs(report_s, 4), accuracy_s=accuracy + jobs * self._job_s)
+        return self._within("accuracy and agreement with labels", fit(self.left_s, needs).accuracy)
+
+    def plan_explanation(self, report_s: float) -> None:
+        """Whether origins and repairs are sought: only where a race and verifying its choice have time as well."""
+        if self._budget_s is not None and self._stages.config.explain != "none":
+            needs = replace(self._needs(report_s, 3), explanation_s=self._cost("explanation"))
+            if not self._within("origins and repairs", fit(self.left_s, needs).explain):
+                self._stages.config = replace(self._stages.config, explain="none")
+
+    def plan_race(self, report_s: float) -> None:
+        """How long the race may take, and whether its choice is verified."""
+        if self._budget_s is None:
+            return
+        config = self._stages.config
+        needs = replace(self._needs(report_s, 2), race_s=config.race_s)
+        planned = fit(self.left_s, needs)
+        if config.race_s and self._within("the race", planned.race_s > 0):
+            usual_rounds_s = usual_s(config) - BESIDE_S  # within which most races end
+            self._within(f"the race beyond {planned.race_s:.0f} s", planned.race_s >= usual_rounds_s)
+        if config.certify:
+            self._within("verifying the choice over its range", planned.certify)
+        certify = config.certify if planned.certify else ()
+        self._stages.config = replace(config, race_s=planned.race_s, certify=certify)
+
+    def _needs(self, report_s: float, reports: int) -> Needs:
+        """What a race, verifying its choice and so many reports need."""
+        config = self._stages.config
+        beside_s = min(BESIDE_S, self._job_s * (len(self._stages.specs) + 2)) if config.race_s else 0.0
+        usual = max(0.0, usual_s(config) - BESIDE_S)
+        return Needs(report_s * reports, 0.0, usual, beside_s, self._cost("range") if config.certify else 0.0)
+
+    def _cost(self, stage: str) -> float:
+        expected = self._stages.outlook.expected.get(stage)
+        return expected.cost * self._call if expected else 0.0
+
+    def _within(self, what: str, fits: bool) -> bool:
+        if not fits:
+            self._stages.warn("budget", f"--budget {self._budget_s:g} s left no time for {what}")
+        return fits
 
 
-def within_rest(stages: Stages, begin: float, pace: float) -> bool:
-    """Plan what follows the verdicts into the time that is left, and warn of what is not. Whether accuracy is measured.
+@dataclass
+class _Passes:
+    """The passes of one variant. ``seconds``: about what they take, by the usual pace."""
 
-    ``pace``: real seconds for one of those that ``stages.outlook`` reckons with.
-    """
-    config, expected = stages.config, stages.outlook.expected
-    if config.budget_s is None:
-        return True
-    costs = {name: stage.cost * pace for name, stage in expected.items()}
-    left_s = config.budget_s - (time.monotonic() - begin)
-    plan = fit(
-        left_s,
-        config.race_s,
-        accuracy_s=costs.get("accuracy", 0.0),
-        range_s=costs.get("range", 0.0),
-        explanation_s=costs.get("explanation", 0.0),
-    )
-    out = [
-        "" if plan.accuracy else "accuracy and agreement with labels",
-        "" if plan.race_s or not config.race_s else "the race",
-        f"the race beyond {plan.race_s:.0f} s" if 0 < plan.race_s < config.race_s else "",
-        "" if plan.certify or not config.certify else "verifying the choice over its range",
-        "" if plan.explain or config.explain == "none" else "origins and repairs",
-    ]
-    if left_out := [text for text in out if text]:
-        stages.warn("budget", f"--budget {config.budget_s:g} s left no time for {'; '.join(left_out)}")
-    stages.config = replace(
-        config,
-        race_s=plan.race_s,
-        certify=config.certify if plan.certify else (),
-        explain=config.explain if plan.explain else "none",
-    )
-    return plan.accuracy
+    seconds: float = 0.0
+    begun: bool = False
+
+    def add(self, job: Job) -> None:
+        self.seconds += cost(find_variant(job.variant), job.images_passed, job.condition.image_size) + _JOB_S

@@ -59,7 +59,7 @@ def _in_turn(asked: JobsAsked, waiting: list[JobAsked], values: int, emit: Emit)
         exhausted = error if isinstance(error, OutOfMemory) else out_of_memory(error)
         if not exhausted:
             raise
-        answers.append(exhausted.reason)
+        answers.append(str(exhausted))
         waiting.pop(0)
     return answers
 

@@ -104,6 +104,11 @@ def run_labelled(
     return _with_reference(stages, run, float_error)
 
 
+def labelled_jobs(stages: Stages) -> int:
+    """About how many workers run these looks, where no cache holds any."""
+    return _USUAL_LOOKS * (1 + len(stages.specs))
+
+
 def labelled_cost(stages: Stages, name: str, images: Images) -> float:
     """Rough seconds of what no cache holds of the looks by which most variants are decided."""
     order, ends = stratified_order(images.labels or (), _ORDER_SEED), look_sizes(len(images))

@@ -74,12 +74,18 @@ def _singles(stages: Stages, reference: str) -> dict[str, Evidence]:
     return references
 
 
-def run_evidence(stages: Stages, jobs: Sequence[Job], ready: Callable[[str, Rounds], None]) -> Gathered:
+def run_evidence(
+    stages: Stages,
+    jobs: Sequence[Job],
+    ready: Callable[[str, Rounds], None],
+    too_late: Callable[[str], bool] = lambda variant: False,
+) -> Gathered:
     """Run every job not kept from an interrupted start; read the evidence of each variant as soon as it has all of it.
 
     What is kept and turns out to be damaged, or of another machine, is run again. A job with too little memory is
     recorded as one that failed, with its other parts and rounds, and all others go on. ``ready(variant, rounds)`` is
     called once for every variant, in the order in which they end; of one that failed there are no rounds.
+    ``too_late(variant)``: asked before a job of it begins, whether it is left out, as a failure, for want of time.
     """
     files = {job: stages.run.evidence_file(job.variant, job.file_name) for job in jobs}
     kept = {job for job in jobs if _kept(stages, job, files[job]) is not None}
@@ -105,7 +111,7 @@ def run_evidence(stages: Stages, jobs: Sequence[Job], ready: Callable[[str, Roun
     running = {job.variant for job in left}
     for variant in dict.fromkeys(job.variant for job in jobs if job.variant not in running):
         ended(variant, {})
-    _run(stages, left, ended)
+    _run(stages, left, ended, too_late=too_late)
     if shared(stages) and stages.most_workers > 1:
         beside = f"up to {stages.most_workers} workers ran side by side"
         stages.warn("shared-times", f"{beside}: times of the passes are orientation, the race's are not")
@@ -165,6 +171,7 @@ def _run(
     files: Mapping[Job, Path],
     ended: Callable[[str, Mapping[Key, str]], None] = lambda *_: None,
     label: str = "",
+    too_late: Callable[[str], bool] = lambda variant: False,
 ) -> dict[Key, str]:
     """Run these jobs in the study's engine; each worker writes its evidence to the jobs' files.
 
@@ -184,8 +191,9 @@ def _run(
 
     def unwanted(task: Task) -> bool:
         group = groups[task]
-        if group[0].variant in stages.failures or all(_key(job) in lost for job in group):
-            over(group[0].variant)
+        variant = group[0].variant
+        if variant in stages.failures or all(_key(job) in lost for job in group) or too_late(variant):
+            over(variant)
             return True
         return False
 

@@ -31,15 +31,14 @@ from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.study.ahead import foresee
 from isobatch.pipeline.study.as_record import Answers, as_record
 from isobatch.pipeline.study.assess import Findings, Verdicts, completed
-from isobatch.pipeline.study.budget import within_evidence, within_rest
+from isobatch.pipeline.study.budget import Clock
 from isobatch.pipeline.study.demanded import complete_policy, demanded
 from isobatch.pipeline.study.explain import explain
 from isobatch.pipeline.study.isolated import compared_apart, decided, fault, without_results
 from isobatch.pipeline.study.jobs import plan_jobs
-from isobatch.pipeline.study.labelled import labelled_images, run_labelled
+from isobatch.pipeline.study.labelled import labelled_images, labelled_jobs, run_labelled
 from isobatch.pipeline.study.measure import Rounds, run_evidence, run_references
 from isobatch.pipeline.study.soundness import Sound, float_error, judge_baseline, judge_mixing
-from isobatch.pipeline.study.tasks import job_cost
 from isobatch.pipeline.workers.engines import Engine
 from isobatch.pipeline.workers.engines.local import LocalEngine
 from isobatch.pipeline.workers.pool import Workers
@@ -88,19 +87,20 @@ def run_study(
         with stages.stage("accuracy"):
             known = labelled_images(stages)
         foresee(stages, known)
-        jobs = within_evidence(stages, jobs, begin)
+        clock = Clock(stages, begin)
+        jobs = clock.plan(jobs)
         with stages.stage("evidence"):
             verdicts = Verdicts(stages, references)
-            gathered = run_evidence(stages, jobs, verdicts.add)
+            gathered = run_evidence(stages, jobs, verdicts.add, clock.too_late)
             for text in engine.left_out:
                 stages.warn("other-machine", text)
             results = verdicts.of_all()
         foresee(stages, known, results)
-        accuracy_fits = within_rest(stages, begin, stages.seconds["evidence"] / max(1.0, sum(map(job_cost, jobs))))
-        config = stages.config
         findings = Findings(gathered.rounds, references, {}, None, complete_policy(config.policy, 0)[0])
         answers = Answers(stages, findings, on_study or (lambda study: None), begin)
         answers.so_far(results, ["accuracy and agreement", *_EXPLAINING[config.explain != "none"]])
+        clock.learn(gathered.rounds)
+        accuracy_fits = clock.accuracy_fits(labelled_jobs(stages) if known else 0, answers.seconds)
         with stages.stage("accuracy"):
             costs = _costs(stages, gathered.timed)
             policy = demanded(stages, config.policy, len(known[1]) if known and accuracy_fits else 0, accuracy_fits)
@@ -111,7 +111,8 @@ def run_study(
             findings = Findings(gathered.rounds, references, costs, labelled, policy)
             results = _completed(stages, findings, results)
         answers.so_far(results, _EXPLAINING[config.explain != "none"])
-        if config.explain != "none":
+        clock.plan_explanation(answers.seconds)
+        if stages.config.explain != "none":
             with stages.stage("explanation"):
                 explained = explain(stages, results, policy)
                 switched = partial(with_switches, policy=policy)
@@ -120,6 +121,7 @@ def run_study(
             sound = Sound(judge_baseline(stages, labelled), judge_mixing(stages, results))
             results = without_repairs(results, sound.mixing)
         answers.so_far(results, ["race", "recommendation"])
+        clock.plan_race(answers.seconds)
         with stages.stage("race"):
             barred = withheld(sound.baseline, sound.mixing) is not None
             with memory.by_hand() as sample, progress.still():  # either would disturb the rounds

@@ -10,8 +10,7 @@ import numpy as np
 from isobatch.models.registry import load
 from isobatch.pipeline.evidence.rows import all_alike, non_finite_rows, row_digests
 from isobatch.pipeline.records.wording import counted
-from isobatch.pipeline.user.batches import batches
-from isobatch.pipeline.user.noted import Leaves, Rows, Seen, batch_size, classes_over, flat, note
+from isobatch.pipeline.user.noted import Leaves, Rows, Seen, batch_size, batches, classes_over, flat, note
 from isobatch.pipeline.user.results import NATURAL, BatchInvariance, Tested
 
 _REPEAT = "the same call on the same examples gives other bytes the second time"

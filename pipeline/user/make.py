@@ -3,14 +3,13 @@
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
 from numpy.typing import NDArray
 
-from isobatch.models.registry import load
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.pipeline.evidence.evidence import Pass
@@ -18,9 +17,9 @@ from isobatch.pipeline.evidence.mixing import mixes
 from isobatch.pipeline.explain.findings import Watched
 from isobatch.pipeline.records.study import Repair
 from isobatch.pipeline.records.wording import sizes
-from isobatch.pipeline.repair.ladder import Tried, attempts, best, climb
+from isobatch.pipeline.repair.ladder import Tried, attempts, climb
 from isobatch.pipeline.repair.layers import survey_all
-from isobatch.pipeline.repair.records import repair_records
+from isobatch.pipeline.repair.records import best, repair_records
 from isobatch.pipeline.repair.rungs import Bench
 from isobatch.pipeline.repair.verify import OutOfTime, Scope, every_size
 from isobatch.pipeline.user.asked import Asked, Examples, opened
@@ -77,11 +76,8 @@ def _compared(
     comparisons: list[Compared] = []
     for condition in asked.conditions:
         where = f", {condition}" if len(asked.conditions) > 1 else ""
-        with ExitStack() as stack:
-            if first is not None and condition is asked.conditions[0]:
-                runner = first
-            else:
-                runner = stack.enter_context(opened(network, condition.threads, as_it_is=as_it_is))
+        at_hand = first is not None and condition is asked.conditions[0]
+        with nullcontext(first) if at_hand else opened(network, condition.threads, as_it_is=as_it_is) as runner:
             comparisons.append(
                 compared(
                     runner,
@@ -204,7 +200,8 @@ def _delivered(
         remaining.remove(chosen)
         asked.say(f"{chosen.name}: verifying what is handed back")
         with opened(network, asked.conditions[0].threads) as fresh:
-            made = load("isobatch.models.user_networks:network_of")(chosen.candidate.build(fresh))
+            repaired: Any = chosen.candidate.build(fresh)
+            made = repaired.model if hasattr(repaired, "model") else repaired.net  # a ModelProto, or a module
         try:
             final = _compared(made, asked, "verifying what is handed back:", stop_at_first=False, as_it_is=True)
         except Exception as error:

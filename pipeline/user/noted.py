@@ -1,7 +1,9 @@
-"""What is noted of the batches of one N: how many rows and elements differ, how far, and which answers change."""
+"""The batches in which an example's row is looked at, and what is noted of them: how many rows and elements differ, how
+far, and which answers change.
+"""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,11 +11,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.pipeline.compare.batch_classes import classes_of
+from isobatch.pipeline.evidence.neighbours import LARGER, OUTLIER_FACTOR, beside, scaled
 from isobatch.pipeline.evidence.rows import largest_value, row_digests, row_distance, same_bits, top1
 from isobatch.pipeline.user.results import NATURAL, BatchSize
 
 Rows = NDArray[Any]
 Leaves = Mapping[str, Rows]
+
+
+def batches(rows: Rows, n: int, probes: int) -> Iterator[tuple[str, list[int | None], Rows]]:
+    """(surroundings, the example of each row or None for one that is not looked at, the batch).
+
+    Every example is run, none twice in a batch: a last batch that the others leave incomplete begins earlier.
+    ``probes``: 0 for no other surroundings, 1 for one of each kind, 2 for more.
+    """
+    starts = [*range(0, len(rows) - n + 1, n)]
+    if len(rows) % n:
+        starts.append(len(rows) - n)
+    for start in starts:
+        yield NATURAL, [*range(start, start + n)], rows[start : start + n].copy()
+    if not probes:
+        return
+    first, last = [*range(n)], [*range(len(rows) - n, len(rows))]
+    for by in sorted({n // 2, 1} if probes > 1 else {n // 2}):
+        turned = [*np.roll(first, by)]
+        yield "in another place of the batch", [int(i) for i in turned], rows[turned].copy()
+    for factor in (OUTLIER_FACTOR, LARGER)[:probes]:
+        outlier = scaled(factor)
+        yield "beside an outlier", [*last[:-1], None], beside(rows[last], outlier)
+        if probes > 1:
+            yield "beside an outlier", [None, *first[:-1][::-1]], beside(rows[first], outlier)[::-1].copy()
+    same = [n % len(rows)] * n
+    yield "among copies of itself", list(same), rows[same].copy()
 
 
 @dataclass
@@ -37,12 +66,8 @@ class Seen:
 def classes_over(singles: Leaves, seen: Mapping[int, Seen]) -> tuple[tuple[int, ...], ...]:
     """The N whose rows are equal, byte for byte, each image among the others; N = 1 with them."""
     count = len(next(iter(singles.values())))
-    alone = row_digests([*singles.values()], count)
-    digests = {1: alone}
-    for n, seen_here in seen.items():
-        digests[n] = np.zeros(count, alone.dtype)
-        for i, digest in seen_here.digests.items():
-            digests[n][i] = digest
+    digests = {1: row_digests([*singles.values()], count)}
+    digests |= {n: np.array([seen_here.digests[i] for i in range(count)]) for n, seen_here in seen.items()}
     return tuple(tuple(same) for same in classes_of(digests))
 
 

@@ -5,12 +5,12 @@ from typing import Any, Literal, final
 
 from numpy.typing import NDArray
 
-from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched
+from isobatch.pipeline.explain.findings import LayerFinding, Watched
 from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.explain.origins import explain_origins
 from isobatch.pipeline.explain.search_bounds import DEFAULT
 from isobatch.pipeline.records.wording import counted, sizes
-from isobatch.pipeline.user.batches import batches
+from isobatch.pipeline.user.noted import batches
 from isobatch.pipeline.user.results import BatchInvariance, Origin
 
 SEED = 0
@@ -84,17 +84,11 @@ def _start(runner: Any, batch: NDArray[Any], reach: list[int], result: BatchInva
     for search in (_OWN_ROWS, DEFAULT):
         located = locate(runner, batch, reach, SEED, search)
         if origins := located.origins:
-            first = next(finding for finding in located.findings.values() if finding.batch_sizes)
-            mechanism = _mechanism(runner, located, batch, result)
-            return Start(_origin(first), _origin(origins[0]), mechanism, len(origins))
+            first, largest = next(f for f in located.findings.values() if f.batch_sizes), origins[0]
+            alone = replace(located, findings={largest.layer.name: largest})
+            explained = explain_origins(runner, alone, batch, result.tested.threads, SEED)[largest.layer.name]
+            return Start(_origin(first), _origin(largest), explained.mechanism, len(origins))
     return NoStart()
-
-
-def _mechanism(runner: Any, located: Located, batch: NDArray[Any], result: BatchInvariance) -> str:
-    """Of the largest origin."""
-    largest = located.origins[0]
-    alone = replace(located, findings={largest.layer.name: largest})
-    return explain_origins(runner, alone, batch, result.tested.threads, SEED)[largest.layer.name].mechanism
 
 
 def _batch(rows: NDArray[Any], result: BatchInvariance, n: int) -> NDArray[Any]:

@@ -6,7 +6,6 @@ import argparse
 import json
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isobatch import PROGRAM
@@ -31,22 +30,16 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "info":
         parts, used = survey(root), used_by_a_study(root)
         facts = {"folder": str(root), "used_by_a_study": used, "parts": [asdict(part) for part in parts]}
-        print(json.dumps(facts, indent=1) if arguments.json else _info(root, parts, used))
-        return Exit.DONE
-    cleared = clear(root)
-    if arguments.json:
+        state = "in use by a running study" if used else "not in use"
+        lines = [f"{root} ({state})", *_rows(parts), f"{PROGRAM} cache clear removes it"]
+    else:
+        cleared = clear(root)
         kept = [{"what": what, "why": why} for what, why in cleared.kept]
-        print(json.dumps({"folder": str(root), "removed": [asdict(p) for p in cleared.parts], "kept": kept}, indent=1))
-        return Exit.DONE
-    print("\n".join([f"removed from {root}:", *_rows(cleared.parts)]))
-    for what, why in cleared.kept:
-        print(f"kept {what}: {why}")
+        facts = {"folder": str(root), "removed": [asdict(part) for part in cleared.parts], "kept": kept}
+        lines = [f"removed from {root}:", *_rows(cleared.parts)]
+        lines += [f"kept {what}: {why}" for what, why in cleared.kept]
+    print(json.dumps(facts, indent=1) if arguments.json else "\n".join(lines))
     return Exit.DONE
-
-
-def _info(root: Path, parts: tuple[Part, ...], used: bool) -> str:
-    state = "in use by a running study" if used else "not in use"
-    return "\n".join([f"{root} ({state})", *_rows(parts), f"{PROGRAM} cache clear removes it"])
 
 
 def _rows(parts: tuple[Part, ...]) -> list[str]:

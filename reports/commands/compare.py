@@ -20,7 +20,7 @@ def run(arguments: argparse.Namespace) -> int:
     from isobatch.pipeline.records.errors import Exit
     from isobatch.pipeline.storage.files import asked_file, write_bytes
     from isobatch.pipeline.tools.two_runs.compare import compare_runs
-    from isobatch.pipeline.tools.two_runs.stored_outputs import StoredOutputs
+    from isobatch.pipeline.tools.two_runs.stored_outputs import stored_outputs
     from isobatch.reports.files.json_report import load_finished
     from isobatch.reports.files.junit import comparison_junit
     from isobatch.reports.pages.run_comparison import comparison_blocks, comparison_json, comparison_markdown
@@ -28,8 +28,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     wanted = {name: asked_file(text) for name in ("junit", "markdown") if (text := getattr(arguments, name))}
     paths = Path(arguments.run_a), Path(arguments.run_b)
-    stored_a, stored_b = (StoredOutputs(path if path.is_dir() else path.parent) for path in paths)
-    comparison = compare_runs(load_finished(paths[0]), load_finished(paths[1]), stored_a.rows, stored_b.rows)
+    rows_a, rows_b = (stored_outputs(path if path.is_dir() else path.parent) for path in paths)
+    comparison = compare_runs(load_finished(paths[0]), load_finished(paths[1]), rows_a, rows_b)
     if "junit" in wanted:
         write_bytes(wanted["junit"], [comparison_junit(comparison)])
     if "markdown" in wanted:

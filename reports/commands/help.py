@@ -3,9 +3,10 @@
 import argparse
 import json
 from dataclasses import asdict
+from typing import Any
 
 from isobatch import PROGRAM
-from isobatch.pipeline.records.codes import CODES, CodeMeaning, explain_code
+from isobatch.pipeline.records.codes import CODES, explain_code
 from isobatch.pipeline.records.errors import MEANING, Exit
 from isobatch.reports.commands import Command
 
@@ -17,34 +18,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the explanation, or the list with the exit codes."""
+    facts: dict[str, Any]
     if arguments.code is None:
-        print(_all_as_json() if arguments.json else _listing())
-        return Exit.DONE
-    code = arguments.code.strip("[]")
-    meaning = explain_code(code)
-    print(json.dumps({"code": code, **asdict(meaning)}, indent=1) if arguments.json else _explanation(code, meaning))
+        codes = {code: asdict(meaning) for code, meaning in CODES.items()}
+        facts = {"codes": codes, "exit_codes": {int(code): text for code, text in MEANING.items()}}
+        lines = _listing()
+    else:
+        code = arguments.code.strip("[]")
+        meaning = explain_code(code)
+        facts = {"code": code, **asdict(meaning)}
+        lines = [f"{meaning.kind} [{code}]", f"  {meaning.means}", f"  Why: {meaning.why}", f"  Do:  {meaning.todo}"]
+    print(json.dumps(facts, indent=1) if arguments.json else "\n".join(lines))
     return Exit.DONE
 
 
-def _explanation(code: str, meaning: CodeMeaning) -> str:
-    return "\n".join(
-        [f"{meaning.kind} [{code}]", f"  {meaning.means}", f"  Why: {meaning.why}", f"  Do:  {meaning.todo}"]
-    )
-
-
-def _listing() -> str:
+def _listing() -> list[str]:
     lines = []
     width = max(map(len, CODES))
     for kind in ("error", "warning"):
         lines.append(f"{kind}s:")
         lines += [f"  {code:<{width}} {meaning.means}" for code, meaning in CODES.items() if meaning.kind == kind]
     lines += ["exit codes:", *(f"  {code:<{width}d} {text}" for code, text in MEANING.items())]
-    return "\n".join([*lines, f"{PROGRAM} help CODE says why it happens and what to do."])
-
-
-def _all_as_json() -> str:
-    codes = {code: asdict(meaning) for code, meaning in CODES.items()}
-    return json.dumps({"codes": codes, "exit_codes": {int(code): text for code, text in MEANING.items()}}, indent=1)
+    return [*lines, f"{PROGRAM} help CODE says why it happens and what to do."]
 
 
 COMMAND = Command(

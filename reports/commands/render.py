@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from isobatch.pipeline.config.policy_flags import add_margin, read_margin
+from isobatch.pipeline.config.numbers import real_number
+from isobatch.pipeline.config.policy_flags import add_margin
 from isobatch.reports.commands import Command
 
 
@@ -25,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     from isobatch.reports.files.write_all import write_reports
     from isobatch.reports.screen.shown import show, tell_missing
 
-    margin, path = read_margin(arguments), Path(arguments.run)
+    margin, path = real_number("--equivalence-margin", arguments.equivalence_margin), Path(arguments.run)
     study = load_study(path)
     if margin is not None:
         study = decided_again(study, margin)

@@ -21,11 +21,27 @@ _CELL_W, _CELL_H, _GAP = 46, 24, 12
 
 
 @dataclass(frozen=True)
+class Cell:
+    """One comparison of the variant ``name``: ``text`` stands in the cell, ``words`` appear on hover."""
+
+    name: str
+    batch_size: int
+    state: State
+    text: str
+    words: str
+
+
+@dataclass(frozen=True)
 class Group:
     """Neighbouring columns: one input set under one condition, at each N. ``words`` head it, on at most two lines."""
 
     words: tuple[str, str]
-    batch_sizes: tuple[int, ...]
+    cells: tuple[Cell, ...]
+
+    @property
+    def batch_sizes(self) -> list[int]:
+        """Every N of its cells."""
+        return sorted({cell.batch_size for cell in self.cells})
 
     @property
     def width(self) -> float:
@@ -33,57 +49,40 @@ class Group:
         return max(_CELL_W * len(self.batch_sizes), 6.2 * max(map(len, self.words)))
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One comparison: ``row`` and ``group`` count from 0. ``text`` stands in the cell, ``words`` appear on hover."""
-
-    row: int
-    group: int
-    batch_size: int
-    state: State
-    text: str
-    words: str
-
-
 def width(groups: Sequence[Group]) -> float:
     """Pixels that the columns of these groups take."""
     return sum(group.width + _GAP for group in groups)
 
 
-def specification(names: Sequence[str], groups: Sequence[Group], cells: Sequence[Cell]) -> dict[str, Any]:
+def specification(names: Sequence[str], groups: Sequence[Group]) -> dict[str, Any]:
     """The map in Vega-Lite, a chart for each group beside the next. ``names`` head the rows."""
-    shown = [state for state in STATES if any(cell.state == state for cell in cells)]
+    shown = [state for state in STATES if any(cell.state == state for group in groups for cell in group.cells)]
     colours = {"domain": [_legend(state) for state in shown], "range": [STATES[state][2] for state in shown]}
     legend = {"title": None, "orient": "top", "direction": "horizontal", "symbolType": "square", "symbolSize": 180}
     fill = {"field": "state", "type": "nominal", "scale": colours, "legend": legend}
     return {
         "spacing": _GAP,
-        "hconcat": [
-            _chart(names, group, [cell for cell in cells if cell.group == at], fill, first=at == 0)
-            for at, group in enumerate(groups)
-        ],
+        "hconcat": [_chart(names, group, fill, first=at == 0) for at, group in enumerate(groups)],
     }
 
 
-def _chart(
-    names: Sequence[str], group: Group, cells: Sequence[Cell], fill: dict[str, Any], *, first: bool
-) -> dict[str, Any]:
+def _chart(names: Sequence[str], group: Group, fill: dict[str, Any], *, first: bool) -> dict[str, Any]:
     axis = {"title": None, "ticks": False, "domain": False, "labelFontSize": 12}
-    sizes = {"domain": [f"N = {n}" if n == group.batch_sizes[0] else str(n) for n in group.batch_sizes]}
+    heads = {n: str(n) if at else f"N = {n}" for at, n in enumerate(group.batch_sizes)}
     values = [
         {
-            "name": names[cell.row],
-            "n": sizes["domain"][group.batch_sizes.index(cell.batch_size)],
+            "name": cell.name,
+            "n": heads[cell.batch_size],
             "state": _legend(cell.state),
             "text": cell.text,
             "words": cell.words,
         }
-        for cell in cells
+        for cell in group.cells
     ]
     columns = {
         "field": "n",
         "type": "nominal",
-        "scale": sizes | {"range": [0, _CELL_W * len(group.batch_sizes)], "padding": 0.04},
+        "scale": {"domain": list(heads.values()), "range": [0, _CELL_W * len(heads)], "padding": 0.04},
         "axis": axis | {"orient": "top", "labelAngle": 0, "labelColor": "var(--muted)"},
     }
     rows = {

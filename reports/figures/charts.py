@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 from isobatch.reports.blocks import Block, Figure, nested
 from isobatch.reports.escape import clean
 from isobatch.reports.figures.drawing_engine import engine
-from isobatch.reports.figures.kept import Kept
+from isobatch.reports.figures.kept import kept
 from isobatch.reports.missing import told
 
 _SVG = "http://www.w3.org/2000/svg"
@@ -54,22 +54,22 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def draw(figure: Figure, kept: Kept | None = None) -> str:
+def draw(figure: Figure, kept_in: Path | None = None) -> str:
     """The figure as one ``<svg>`` element. Each mark is named by its ``<title>``, which appears on hover too.
 
-    Raises DrawingError where it cannot be drawn.
+    ``kept_in``: a folder of drawings made before. Raises DrawingError where it cannot be drawn.
     """
     spec = {"$schema": _SCHEMA, **_cleaned(figure.spec), "config": CONFIG}
-    picture = (kept or Kept(None)).get(spec, lambda: engine().make({"spec": spec}))
+    picture = kept(kept_in, spec, lambda: engine().make({"spec": spec}))
     return _finish(picture.decode(), figure)
 
 
 class Drawings:
-    """The figures of a report, each drawn once, beside the caller's work. ``kept``: drawings of earlier reports."""
+    """The figures of a report, each drawn once, beside the caller's work. ``kept_in``: a folder of earlier drawings."""
 
-    def __init__(self, pool: ThreadPoolExecutor, figures: Iterable[Figure], kept: Kept) -> None:
-        self.kept = kept
-        self._drawn = {id(figure): (figure, pool.submit(draw, figure, kept)) for figure in figures}
+    def __init__(self, pool: ThreadPoolExecutor, figures: Iterable[Figure], kept_in: Path | None) -> None:
+        self.kept_in = kept_in
+        self._drawn = {id(figure): (figure, pool.submit(draw, figure, kept_in)) for figure in figures}
 
     def svg(self, figure: Figure) -> str:
         """The figure as one ``<svg>`` element; KeyError for a figure that is not among these. Raises as ``draw``."""
@@ -89,7 +89,7 @@ def drawings(blocks: Iterable[Block], kept_in: Path | None = None) -> Iterator[D
     """
     pool = ThreadPoolExecutor(1)
     try:
-        yield Drawings(pool, (block for block in nested(blocks) if isinstance(block, Figure)), Kept(kept_in))
+        yield Drawings(pool, (block for block in nested(blocks) if isinstance(block, Figure)), kept_in)
     finally:
         pool.shutdown(cancel_futures=True)
 

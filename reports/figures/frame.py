@@ -6,7 +6,7 @@ And what every picture with a logarithmic axis needs.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,12 @@ def drawable(value: float) -> bool:
 def bounded(value: float) -> float:
     """The value, or the nearest one that has decades around it."""
     return min(max(value, _TINIEST), _HUGEST)
+
+
+def decades(values: Iterable[float], below: float, above: float) -> tuple[int, int]:
+    """The powers of ten around those of these values that have a place, with so many decades of room on either side."""
+    levels = [math.log10(bounded(value)) for value in values if drawable(value)]
+    return math.floor(min(levels) - below), math.ceil(max(levels) + above)
 
 
 def log_axis(title: str, low: int, high: int, most: int) -> dict[str, Any]:
@@ -85,9 +91,8 @@ class Frame:
     @classmethod
     def around(cls, dots: Sequence[Dot]) -> Frame:
         """The frame that holds these dots: whole decades of noise, a row of the band for each dot of equal bytes."""
-        noises = [bounded(dot.noise) for dot in dots if dot.noise > 0] or [1e-6]
         speeds = [dot.speed for dot in dots]
-        low, high = math.floor(math.log10(min(noises)) - 0.1), math.ceil(math.log10(max(noises)) + 0.1)
+        low, high = decades([dot.noise for dot in dots if dot.noise] or [1e-6], 0.1, 0.1)
         band = BAND_HEAD + BAND_ROW * max(1, sum(dot.noise == 0 for dot in dots))
         return cls(
             LogScale(min(speeds) / 1.25, max(speeds) * 1.5, WIDTH),

@@ -11,33 +11,25 @@ from typing import Any
 from isobatch.pipeline.storage.files import StoreError, write_bytes
 
 
-class Kept:
-    """Drawings by what they are drawn from, in ``folder``; without a folder each is drawn anew.
+def kept(folder: Path | None, source: Any, draw: Callable[[], bytes]) -> bytes:
+    """The bytes that ``draw`` makes of ``source`` (JSON-ready), made now only where they are not kept in the folder.
 
     The library's version is part of a drawing's name, and a digest of what follows is the first line of its file: what
-    another version drew, or what is damaged, is drawn again.
+    another version drew, or what is damaged, is drawn again. A folder that cannot be written costs the time of drawing,
+    and nothing else; so does none.
     """
-
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
-
-    def get(self, source: Any, draw: Callable[[], bytes]) -> bytes:
-        """The bytes that ``draw`` makes of ``source`` (JSON-ready), made now only where they are not kept.
-
-        A folder that cannot be written costs the time of drawing, and nothing else.
-        """
-        if self._folder is None:
-            return draw()
-        named = json.dumps([importlib.metadata.version("vl-convert-python"), source], sort_keys=True)
-        file = self._folder / hashlib.sha256(named.encode()).hexdigest()
-        with contextlib.suppress(OSError):
-            digest, _, drawing = file.read_bytes().partition(b"\n")
-            if digest == _digest(drawing):
-                return drawing
-        drawing = draw()
-        with contextlib.suppress(StoreError):
-            write_bytes(file, [_digest(drawing), b"\n", drawing])
-        return drawing
+    if folder is None:
+        return draw()
+    named = json.dumps([importlib.metadata.version("vl-convert-python"), source], sort_keys=True)
+    file = folder / hashlib.sha256(named.encode()).hexdigest()
+    with contextlib.suppress(OSError):
+        digest, _, drawing = file.read_bytes().partition(b"\n")
+        if digest == _digest(drawing):
+            return drawing
+    drawing = draw()
+    with contextlib.suppress(StoreError):
+        write_bytes(file, [_digest(drawing), b"\n", drawing])
+    return drawing
 
 
 def _digest(drawing: bytes) -> bytes:

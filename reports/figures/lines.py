@@ -1,14 +1,11 @@
 """The specification of the picture of growth: one line a variant over its layers, each with its name at its end."""
 
-from __future__ import annotations
-
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from isobatch.reports.figures.frame import LogScale, bounded, drawable, log_axis
+from isobatch.reports.figures.frame import LogScale, bounded, decades, drawable, log_axis
 
 _WIDTH, _HEIGHT, _NAMES_PX, _LABEL_PX = 820, 380, 150, 15
 _END = 100 * _WIDTH / (_WIDTH - _NAMES_PX)  # the axis goes on to the right of 100 %, where the names stand
@@ -31,14 +28,10 @@ class Growing:
     words: str
     origin_words: str
 
-    def at(self, place: int) -> float:
-        """How much of the network has been run up to that layer, in percent."""
-        return 100 * (place + 1) / len(self.values)
-
-
-def _decades(lines: Sequence[Growing]) -> tuple[int, int]:
-    levels = [math.log10(bounded(value)) for line in lines for value in line.values if drawable(value)]
-    return math.floor(min(levels) - 0.05), math.ceil(max(levels) + 0.05)
+    def point(self, place: int) -> dict[str, Any]:
+        """The value at that layer, and how much of the network has been run up to it, in percent."""
+        layers = 100 * (place + 1) / len(self.values)
+        return {"name": self.name, "layers": layers, "value": bounded(self.values[place])}
 
 
 def spread(ys: Sequence[float], gap: float, height: float) -> list[float]:
@@ -56,7 +49,7 @@ def spread(ys: Sequence[float], gap: float, height: float) -> list[float]:
 
 def specification(lines: Sequence[Growing]) -> dict[str, Any]:
     """The picture in Vega-Lite. ``lines`` is not empty, and each has a value above 0 that is finite."""
-    low, high = _decades(lines)
+    low, high = decades((value for line in lines for value in line.values), 0.05, 0.05)
     x, y = _axes(low, high)
     names = [line.name for line in lines]
     colour = {
@@ -69,6 +62,7 @@ def specification(lines: Sequence[Growing]) -> dict[str, Any]:
     at = {"x": x | {"field": "layers"}, "y": y | {"field": "value"}}
     part = {"detail": {"field": "part"}, "strokeDash": colour | dash}
     ends = _ends(lines, LogScale(10.0**high, 10.0**low, _HEIGHT))
+    origins = [line.point(line.origin) | {"words": line.origin_words} for line in lines if line.origin is not None]
     origin = {"type": "point", "shape": "circle", "size": 110, "stroke": "var(--paper)", "strokeWidth": 1.5}
     text = {"type": "text", "align": "left", "baseline": "middle", "fontSize": 12.5, "aria": False}
     link = {"type": "rule", "strokeWidth": 1, "strokeDash": [1, 2], "aria": False}
@@ -83,7 +77,7 @@ def specification(lines: Sequence[Growing]) -> dict[str, Any]:
                 "encoding": at | part | {"stroke": colour, "description": {"field": "words"}},
             },
             {
-                "data": {"values": [_origin(line) for line in lines if line.origin is not None]},
+                "data": {"values": origins},
                 "mark": origin | {"opacity": 1},
                 "encoding": at | {"fill": colour, "description": {"field": "words"}},
             },
@@ -118,29 +112,14 @@ def _points(line: Growing) -> list[dict[str, Any]]:
         if not drawable(value):
             part += 1
             continue
-        known = {"name": line.name, "part": part, "words": line.words}
-        points.append(known | {"layers": line.at(place), "value": bounded(value)})
+        points.append(line.point(place) | {"part": part, "words": line.words})
     return points
 
 
-def _origin(line: Growing) -> dict[str, Any]:
-    assert line.origin is not None
-    value = bounded(line.values[line.origin])
-    return {"name": line.name, "layers": line.at(line.origin), "value": value, "words": line.origin_words}
-
-
 def _ends(lines: Sequence[Growing], scale: LogScale) -> list[dict[str, Any]]:
-    last = [max(place for place, value in enumerate(line.values) if drawable(value)) for line in lines]
-    values = [bounded(line.values[place]) for line, place in zip(lines, last, strict=True)]
-    levels = spread([scale.pixels(value) for value in values], _LABEL_PX, _HEIGHT)
+    ends = [line.point(max(at for at, value in enumerate(line.values) if drawable(value))) for line in lines]
+    levels = spread([scale.pixels(end["value"]) for end in ends], _LABEL_PX, _HEIGHT)
     text_at = 100 + (_END - 100) * 0.1
     return [
-        {
-            "name": line.name,
-            "layers": line.at(place),
-            "value": value,
-            "text_at": text_at,
-            "text_value": scale.value(level),
-        }
-        for line, place, value, level in zip(lines, last, values, levels, strict=True)
+        end | {"text_at": text_at, "text_value": scale.value(level)} for end, level in zip(ends, levels, strict=True)
     ]

@@ -1,11 +1,10 @@
 """The specification of the picture of differences: a bar from the median to the largest, on one logarithmic axis."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from isobatch.reports.figures import frame
+from isobatch.reports.figures.frame import decades, drawable, log_axis
 from isobatch.reports.figures.labels import room_for
 
 Noise = Literal["batch noise", "precision error"]
@@ -28,20 +27,10 @@ class Range:
     words: str
 
 
-def drawable(span: Range) -> bool:
-    """Whether anything of it has a place on a logarithmic axis."""
-    return frame.drawable(span.largest)
-
-
-def _decades(ranges: Sequence[Range]) -> tuple[int, int]:
-    values = [v for s in ranges if drawable(s) for v in (s.median, s.high, s.largest) if frame.drawable(v)]
-    levels = [math.log10(frame.bounded(value)) for value in values]
-    return math.floor(min(levels) - 0.3), math.ceil(max(levels) + 0.05)
-
-
 def specification(ranges: Sequence[Range]) -> dict[str, Any]:
-    """The picture in Vega-Lite. At least one range is drawable; a row of equal bytes says so in words."""
-    low, high = _decades(ranges)
+    """The picture in Vega-Lite. The largest of a range at least is drawable; a row of equal bytes says so in words."""
+    drawn = [span for span in ranges if drawable(span.largest)]
+    low, high = decades((value for span in drawn for value in (span.median, span.high, span.largest)), 0.3, 0.05)
     least, most = 10.0**low, 10.0**high
 
     def at(value: float) -> float:
@@ -49,12 +38,11 @@ def specification(ranges: Sequence[Range]) -> dict[str, Any]:
 
     values = [
         {"row": r.row, "noise": r.noise, "words": r.words, "from": at(r.median), "dot": at(r.high), "to": at(r.largest)}
-        for r in ranges
-        if drawable(r)
+        for r in drawn
     ]
     equal = [{"row": span.row, "at": least, "text": "= bit-equal"} for span in ranges if span.largest == 0]
     order = list(dict.fromkeys(span.row for span in ranges))
-    x = frame.log_axis("|difference| of a logit (smaller ←)", low, high, _MOST_TICKS)
+    x = log_axis("|difference| of a logit (smaller ←)", low, high, _MOST_TICKS)
     y: dict[str, Any] = {"field": "row", "type": "nominal", "sort": order, "title": None, "scale": {"domain": order}}
     y |= {"axis": {"ticks": False, "domain": False, "labelLimit": 260, "labelColor": "var(--ink)"}}
     y["axis"]["minExtent"] = room_for(order, 260)

@@ -28,15 +28,17 @@ def html_of(study: Study, sections: Sequence[Written], figures: Drawings) -> str
     """The report of a study, from its sections as written and its figures as drawn."""
     made = f"{study.tool.name} {study.tool.version} · {study.created_utc} · {study.run_id}"
     title = f"{study.weights.model}: does the answer depend on the batch?"
+    places = {variant.name: views.anchor(variant.name) for variant in study.variants}
+    places |= {repaired.name: "repairs" for repaired in views.repaired_variants(study)}
 
     def fit(section: Written) -> Written:
         page("", "", [section], figures)
         return section
 
     try:
-        return page(title, made, sections, figures, _places(study))
+        return page(title, made, sections, figures, places)
     except Exception:  # what the template cannot take is replaced
-        return page(title, made, [or_why_not(fit, section) for section in sections], figures, _places(study))
+        return page(title, made, [or_why_not(fit, section) for section in sections], figures, places)
 
 
 def page(
@@ -72,13 +74,6 @@ def page(
 def table_html(caption: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table alone, every text escaped: for places that bring their own style, such as a notebook."""
     return _environment().get_template("table.html").render(caption=caption, headings=headings, rows=rows)
-
-
-def _places(study: Study) -> dict[str, str]:
-    """Where in the page more is said of a name at the head of a table's row."""
-    return {v.name: views.anchor(v.name) for v in study.variants} | {
-        r.name: "repairs" for r in views.repaired_variants(study)
-    }
 
 
 @cache

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 from isobatch.reports.blocks import Figure, Written
 from isobatch.reports.figures.charts import Drawings
 from isobatch.reports.figures.drawing_engine import engine
+from isobatch.reports.figures.kept import kept
 
 _STYLE = Path(__file__).with_name("templates") / "style.css"
 _SCALE = 2.0  # pixels of the PNG for each unit of the SVG
@@ -27,7 +28,7 @@ def pictures(sections: tuple[Written, ...], drawn: Drawings) -> dict[str, bytes]
             if drawn.why_not(figure) is None:
                 svgs[stem] = standalone(drawn.svg(figure))
     orders = {stem: partial(engine().make, {"svg": svg, "scale": _SCALE}) for stem, svg in svgs.items()}
-    pngs = {f"{stem}.png": drawn.kept.get([_SCALE, svg], orders[stem]) for stem, svg in svgs.items()}
+    pngs = {f"{stem}.png": kept(drawn.kept_in, [_SCALE, svg], orders[stem]) for stem, svg in svgs.items()}
     return pngs | {f"{stem}.svg": svg.encode() for stem, svg in svgs.items()}
 
 

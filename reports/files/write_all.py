@@ -1,14 +1,13 @@
 """All reports of a study, each written whole or not at all; a part that cannot be written costs no other part."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from isobatch.pipeline.records.errors import StoreError
 from isobatch.pipeline.records.study import Study
 from isobatch.pipeline.storage.files import write_bytes
-from isobatch.reports.blocks import Written
-from isobatch.reports.figures.charts import Drawings, drawings
+from isobatch.reports.figures.charts import drawings
 from isobatch.reports.files import json_report
 from isobatch.reports.files.html import html_of
 from isobatch.reports.files.markdown import markdown_report
@@ -38,28 +37,21 @@ def write_reports(study: Study, folder: Path, cache: Path | None = None) -> Repo
     lost = [Lost(f"the section {section.title!r}", section.lost) for section in sections if section.lost]
     kept_in = cache and cache / "drawings"
     with drawings((block for section in sections for block in section.blocks), kept_in) as figures:
-        _attempt("report.md", lost, lambda: _write(paths["markdown"], markdown_report(study, sections)))
+        _attempt("report.md", lost, folder, lambda: {"report.md": markdown_report(study, sections).encode()})
         shown = [
             replace(section, blocks=without_pictures(section.blocks, figures.why_not, lost)) for section in sections
         ]
-        _attempt("report.html", lost, lambda: _write(paths["html"], html_of(study, shown, figures)))
-        _attempt("the files of the pictures", lost, lambda: _write_pictures(sections, figures, folder / "pictures"))
+        _attempt("report.html", lost, folder, lambda: {"report.html": html_of(study, shown, figures).encode()})
+        _attempt("the files of the pictures", lost, folder / "pictures", lambda: pictures(sections, figures))
     return Reports(paths, tuple(listed_once(lost)))
 
 
-def _attempt(what: str, lost: list[Lost], write: Callable[[], None]) -> None:
+def _attempt(what: str, lost: list[Lost], folder: Path, made: Callable[[], Mapping[str, bytes]]) -> None:
+    """Write files into the folder, by name; what they could not be made for is added to ``lost``."""
     try:
-        write()
+        for name, content in made().items():
+            write_bytes(folder / name, [content])
     except StoreError:  # the disk is everybody's
         raise
     except Exception as error:
         lost.append(Lost(what, told(error)))
-
-
-def _write(path: Path, text: str) -> None:
-    write_bytes(path, [text.encode()])
-
-
-def _write_pictures(sections: tuple[Written, ...], figures: Drawings, folder: Path) -> None:
-    for name, content in pictures(sections, figures).items():
-        write_bytes(folder / name, [content])

@@ -23,6 +23,7 @@ from isobatch.reports.files.json_report import strict
 from isobatch.reports.files.markdown import MAX_BYTES, escaped, to_markdown
 
 TITLE = "Two runs compared"
+_SELF = "A and B are the same run: nothing can have changed."
 MAX_ROWS = 40
 """Rows of one table in Markdown: a comment on a pull request has an end."""
 
@@ -39,6 +40,7 @@ def comparison_blocks(comparison: RunComparison, max_rows: int | None = None) ->
     blocks: list[Block] = [
         _gate(comparison),
         Paragraph((*runs, f" of {comparison.b.created_utc}."), small=True),
+        *([Paragraph(line(_SELF))] if comparison.a == comparison.b else []),
         _table("Differences around the runs", list(map(_difference, comparison.differences)), max_rows)
         if comparison.differences
         else Paragraph(line("Environment and configuration are the same in both runs.")),

@@ -1,4 +1,4 @@
-"""What ``run.py switches`` found, in blocks: a table a variant, and for what it holds."""
+"""What ``run.py switches`` found, in blocks: two tables a variant, and for what they hold."""
 
 from isobatch.pipeline.records.study import Interval
 from isobatch.pipeline.records.wording import between, two_decimals
@@ -8,13 +8,13 @@ from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
 
 
 def blocks(report: SwitchesReport) -> list[Block]:
-    """A table for each variant, then how to read it and its scope."""
+    """For each variant what holds and what it costs, then how to read that and its scope."""
     page: list[Block] = []
     for variant in report.variants:
         if variant.status != "measured":
             page.append(Paragraph(line(f"{variant.variant} {variant.status}: {variant.reason}.")))
             continue
-        page.append(_table(variant))
+        page += [_table(variant), *_times(variant)]
         page += [Paragraph(line(f"{r.switch} failed: {r.reason}.")) for r in variant.results if r.status == "failed"]
     return [*page, Paragraph(line(_HOW)), Paragraph(line(_scope(report)))]
 
@@ -28,26 +28,35 @@ _HOW = (
 
 
 def _table(tried: VariantSwitches) -> Table:
-    sizes = sorted({int(n) for result in tried.results for n in result.ratio})
     columns = (
         Column("Switch"),  # as text, which may be broken: a name of forty letters would leave no room for the verdicts
         Column("Read back"),
         Column("Same bytes"),
         Column("Bits move"),
-        *(Column(f"Time, N = {n}") for n in sizes),
     )
     size = " x ".join(map(str, tried.image_size))
     images = numbers.counted(tried.n_images, "image")
     caption = f"{tried.variant} ({tried.runtime}): {images} of {tried.inputs}, {size}."
-    return Table(caption, columns, tuple(_row(result, sizes) for result in tried.results))
+    return Table(caption, columns, tuple(map(_row, tried.results)))
 
 
-def _row(result: SwitchResult, sizes: list[int]) -> tuple[str | None, ...]:
+def _row(result: SwitchResult) -> tuple[str | None, ...]:
     if result.status == "failed":
-        return (result.switch, None, "failed", None, *(None for _ in sizes))
-    ratios = (numbers.known(result.ratio.get(str(n)), _ratio) for n in sizes)
+        return (result.switch, None, "failed", None)
     moves = None if result.moves_bits is None else "yes" if result.moves_bits else "no"
-    return (result.switch, _read(result), _holds(result), moves, *ratios)
+    return (result.switch, _read(result), _holds(result), moves)
+
+
+def _times(tried: VariantSwitches) -> list[Table]:
+    """In a table of their own: beside the verdicts a terminal of 80 columns has no room for them."""
+    priced = [(result.switch, n, interval) for result in tried.results for n, interval in result.ratio.items()]
+    if not priced:
+        return []
+    rounds = [interval.n for _, _, interval in priced]
+    of = " to ".join(map(str, sorted({min(rounds), max(rounds)})))
+    columns = Column("Switch"), Column("N", "number"), Column("Time", "number")
+    rows = tuple((switch, n, _ratio(interval)) for switch, n, interval in priced)
+    return [Table(f"{tried.variant}: calls over calls as shipped, n = {of}.", columns, rows)]
 
 
 def _read(result: SwitchResult) -> str | None:
@@ -69,8 +78,8 @@ def _holds(result: SwitchResult) -> str:
 
 def _ratio(interval: Interval) -> str:
     low, high = interval.low95, interval.high95
-    limits = "" if low is None or high is None else f" ({between(low, high, two_decimals)}, n = {interval.n})"
-    return f"{two_decimals(interval.median)}{limits}"
+    limits = "" if low is None or high is None else f" ({between(low, high, two_decimals)})"
+    return f"{two_decimals(interval.median)} x{limits}"
 
 
 def _scope(report: SwitchesReport) -> str:

@@ -34,13 +34,20 @@ def study_run(config: Config) -> int:
     config = on_arrays(config, lambda text: None if config.quiet else print(clean(text), file=sys.stderr))
     device = ask_device(config)  # before anything is written
     run, finished = open_run(config), False
-    so_far = SoFar(run.folder)
+    so_far: dict[str, Path] = {}
+
+    def write_so_far(known: Study) -> None:
+        """The report before the end, rewritten after each stage; a warning names what is still to come."""
+        text = f"written before the end of the study; still to come: {', '.join(known.pending)}"
+        warned = known.model_copy(update={"warnings": [Warning_(code="pending", text=text), *known.warnings]})
+        so_far.update(write_reports(warned, run.folder, cache_root()).paths)
+
     try:
         with Progress(quiet=config.quiet, stream=sys.stderr) as progress:
             if run.resumed:
                 progress.line(f"resuming the unfinished run {run.id}: its finished jobs are kept")
             on_plan = partial(_print_jobs, config) if config.dry_run else None
-            study = run_study(config, run, progress, on_plan, device, so_far.write)
+            study = run_study(config, run, progress, on_plan, device, write_so_far)
         if study is None:
             run.discard()
             return Exit.DONE
@@ -58,24 +65,10 @@ def study_run(config: Config) -> int:
         run.discard()
         raise
     except BaseException as stop:  # a signal among them, or the machines are gone
-        stop.add_note(f"the run had finished: {run.folder}" if finished else _again(config, so_far.path))
+        stop.add_note(f"the run had finished: {run.folder}" if finished else _again(config, so_far.get("html")))
         raise
     finally:
         run.close()
-
-
-class SoFar:
-    """The report before the end: rewritten after each stage."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.path: Path | None = None  # None: nothing was written yet
-
-    def write(self, study: Study) -> None:
-        """Write what is known so far, with a warning that names what is still to come."""
-        text = f"written before the end of the study; still to come: {', '.join(study.pending)}"
-        warned = study.model_copy(update={"warnings": [Warning_(code="pending", text=text), *study.warnings]})
-        self.path = write_reports(warned, self._folder, cache_root()).paths["html"]
 
 
 def _again(config: Config, so_far: Path | None) -> str:

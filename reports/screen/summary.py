@@ -154,7 +154,7 @@ def _mark(study: Study, repaired: VariantResult) -> str:
 
 def _choice(study: Study, width: int) -> list[Text]:
     decided = study.recommendation
-    texts = _said(study, headline(decided), width, 2, "bold")
+    texts = _said(study, headline(study), width, 2, "bold")
     if decided is None:
         return texts
     reasons, indent = (decided.because, 8) if decided.withheld else (decided.because[:_REASONS], 4)

@@ -9,8 +9,8 @@ from isobatch.reports.blocks import Code, Line, Link
 
 _DIGITS = r"\d(?:[\d.,]*\d)?(?:e[+-]?\d+)?"
 _NUMBERS = re.compile(
-    rf"(?<![\w.-])(?:N = )?-?{_DIGITS}(?:(?: to |, | and ){_DIGITS}| \({_DIGITS} to {_DIGITS}\))*"
-    r"(?: (?:%|points?|ms|MB|img/s|(?:\w+ )?images?|comparisons?)(?!\w))?"
+    rf"((?<![\w.-])(?:N = )?-?{_DIGITS}(?:(?: to |, | and ){_DIGITS}| \({_DIGITS} to {_DIGITS}\))*"
+    r"(?: (?:%|points?|ms|MB|img/s|(?:\w+ )?images?|comparisons?)(?!\w))?)"
 )
 
 
@@ -31,11 +31,6 @@ def _parts(words: str | Code | Link, target: str) -> Iterator[str | Code | Link]
     if not isinstance(words, str):
         yield words
         return
-    end = 0
-    for match in _NUMBERS.finditer(words):
-        if before := words[end : match.start()]:
-            yield before
-        yield Link(match[0], target)
-        end = match.end()
-    if words[end:]:
-        yield words[end:]
+    for at, part in enumerate(_NUMBERS.split(words)):  # every other part is a number
+        if part:
+            yield Link(part, target) if at % 2 else part

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from isobatch.pipeline.decide.cautions import no_limit
-from isobatch.pipeline.records.study import Answer, InputSet, Recommendation, Study
+from isobatch.pipeline.records.study import Answer, InputSet, Study
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import (
     STATE_SIGNS,
@@ -25,15 +25,15 @@ from isobatch.reports.sections.batch_accuracy import sentence as accuracy_by_n
 from isobatch.reports.sections.race import as_good, in_short
 
 
-def headline(recommendation: Recommendation | None) -> Line:
+def headline(study: Study) -> Line:
     """The recommendation as one imperative sentence."""
-    if recommendation is None:
+    if (recommendation := study.recommendation) is None:
         return line("No recommendation was made")
     if recommendation.withheld is not None:
         return line(f"Nothing is recommended: {recommendation.withheld}")
     if recommendation.chosen is None:
         return line("No variant meets the policy")
-    n, good = recommendation.batch_size, as_good(recommendation)
+    n, good = recommendation.batch_size, as_good(study, recommendation)
     if n is None:
         return line("Deploy ", Code(recommendation.chosen), *([good] if good else []))
     return line("Deploy ", Code(recommendation.chosen), f", {numbers.counted(n, 'image')} at a time{good}")
@@ -80,9 +80,9 @@ def not_measured(study: Study) -> str:
     for status in ("unavailable", "failed"):
         if names := [v.name for v in study.variants if v.status == status]:
             parts.append(f"{views.listing(names, 4)} ({status})")
-    for left_out, names in views.not_run(study):
+    for (inputs, what, why), names in views.not_run(study).items():
         if len(names) == len(views.candidates(study)):
-            parts.append(f"{left_out.what} on {left_out.inputs}, because {left_out.why}")
+            parts.append(f"{what} on {inputs}, because {why}")
     parts.append("other batch sizes, thread counts, machines and library versions")
     return "; ".join(parts) + "."
 
@@ -98,11 +98,11 @@ def warnings(study: Study) -> tuple[Line, ...]:
 
 def _choice(study: Study) -> Callout:
     if (recommendation := study.recommendation) is None:
-        return Callout("note", headline(None))
+        return Callout("note", headline(study))
     kind: Literal["good", "bad"] = "good" if recommendation.chosen else "bad"
     reasons = reason(study) if recommendation.chosen else views.named(study, " ".join(recommendation.because))
     raced = views.named(study, in_short(study))
-    return Callout(kind, headline(recommendation), tuple(Paragraph(prose) for prose in (reasons, raced) if prose))
+    return Callout(kind, headline(study), tuple(Paragraph(prose) for prose in (reasons, raced) if prose))
 
 
 def _answered(answer: Answer) -> Line:

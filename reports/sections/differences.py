@@ -4,7 +4,8 @@ from isobatch.pipeline.records.study import Comparison, Study, VariantResult
 from isobatch.pipeline.records.wording import condition_words
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Column, Figure, Paragraph, Row, line, table_of
-from isobatch.reports.figures.ranges import Noise, Range, drawable, specification
+from isobatch.reports.figures.frame import drawable
+from isobatch.reports.figures.ranges import Noise, Range, specification
 from isobatch.reports.sections import Section
 
 _PERCENTILES = {"Median": "p50", "95th": "p95", "99th": "p99", "Largest": "p100"}
@@ -54,7 +55,7 @@ def _one(variant: VariantResult) -> list[Block]:
     table = table_of("|difference| of the logits, pooled over images and classes of one comparison.", map(_row, made))
     conditions = {(c.inputs, c.condition) for c in made}
     ranges = [_range(variant.name, c, len(conditions) > len({i for i, _ in conditions})) for c in made]
-    if not any(drawable(s) for s in ranges):
+    if not any(drawable(s.largest) for s in ranges):
         return [Paragraph(line("Nothing to draw: every difference is 0 or not finite.")), table]
     words = (
         "Each bar runs from the median to the largest |difference| of the logits, its dot marks the 95th percentile. "

@@ -1,6 +1,8 @@
 """Does an image's place in the batch matter, or what lies beside it?"""
 
-from isobatch.pipeline.records.study import Comparison, NeighbourEffect, Study, VariantResult
+from collections.abc import Iterator
+
+from isobatch.pipeline.records.study import Comparison, ComparisonKind, NeighbourEffect, Study, VariantResult
 from isobatch.pipeline.records.wording import condition_words
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Bullets, Code, Column, Line, Paragraph, Row, Table, line, table_of
@@ -17,8 +19,7 @@ _COLUMNS = (
     Column("Answers changed", "number"),
     Column("Copies", "number"),
 )
-
-
+_KINDS: tuple[ComparisonKind, ...] = ("position", "neighbours", "copies")
 _Key = tuple[str, str, int]
 
 
@@ -31,22 +32,13 @@ def _cells(comparison: Comparison | None) -> tuple[str | None, str | None]:
     return (views.difference(comparison), views.flips(comparison)) if comparison else (None, None)
 
 
-def _rows(variant: VariantResult) -> list[tuple[str | None, ...]]:
-    rotated = {_key(c): c for c in views.comparisons(variant, "position")}
-    beside = {_key(c): c for c in views.comparisons(variant, "neighbours")}
-    copies = {_key(c): c for c in views.comparisons(variant, "copies")}
-    return [
-        (
-            variant.name,
-            key[0],
-            key[1],
-            numbers.count(key[2]),
-            *_cells(rotated.get(key)),
-            *_cells(beside.get(key)),
-            _cells(copies.get(key))[0],
-        )
-        for key in dict.fromkeys([*rotated, *beside, *copies])
-    ]
+def _rows(variant: VariantResult) -> Iterator[tuple[str | None, ...]]:
+    made = [{_key(c): c for c in views.comparisons(variant, kind)} for kind in _KINDS]
+    for key in dict.fromkeys(key for of_kind in made for key in of_kind):
+        rotated, beside, copies = (of_kind.get(key) for of_kind in made)
+        where, condition, n = key
+        cells = (*_cells(rotated), *_cells(beside), views.difference(copies))
+        yield (variant.name, where, condition, numbers.count(n), *cells)
 
 
 def blocks(study: Study) -> list[Block]:

@@ -13,7 +13,7 @@ def blocks(study: Study) -> list[Block]:
     if absent:
         columns = (Column("Variant", "name"), Column("State", "state"), Column("Why"), Column("What to do"))
         page.append(Table("Variants without a measurement.", columns, absent))
-    left_out = tuple((n.inputs, n.what, n.why, views.listing(names)) for n, names in views.not_run(study))
+    left_out = tuple((*planned, views.listing(names)) for planned, names in views.not_run(study).items())
     if left_out:
         columns = (Column("Inputs"), Column("What"), Column("Why"), Column("Variants"))
         page.append(Table("Planned comparisons that were not run.", columns, left_out))

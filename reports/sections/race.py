@@ -3,6 +3,8 @@
 from typing import TypeGuard
 
 from isobatch.pipeline.decide import recommend
+from isobatch.pipeline.decide.choice import clearly_less_error
+from isobatch.pipeline.decide.contenders import standings
 from isobatch.pipeline.decide.race import LOOKS
 from isobatch.pipeline.decide.tails import call_time
 from isobatch.pipeline.records.study import Against, Contestant, RaceShown, Recommendation, Study, UpperLimit
@@ -23,14 +25,16 @@ _BY = {
 }
 
 
-def as_good(decided: Recommendation) -> str:
-    """What the headline adds where the choice is not sure; empty where it is."""
+def as_good(study: Study, decided: Recommendation) -> str:
+    """What the headline adds where the choice is not sure, with the other's N where that is another; else empty."""
     if not decided.runner_up:
         return ""
+    raced = {contestant.variant: contestant.batch_size for contestant in study.race.contestants} if study.race else {}
+    n = raced.get(decided.runner_up, decided.batch_size)
+    other = decided.runner_up + ("" if n == decided.batch_size else f" at N = {n}")
     if _too_short(decided):
-        return f"; the race was too short to tell it from {decided.runner_up}"
-    other = recommend.as_good(decided)
-    return f"; {other} is as good" if other else ""
+        return f"; the race was too short to tell it from {other}"
+    return f"; {other} is as good" if recommend.as_good(decided) else ""
 
 
 def _too_short(decided: Recommendation) -> bool:
@@ -48,8 +52,7 @@ def in_short(study: Study) -> str:
     decided = study.recommendation
     if decided is None or decided.chosen is None or decided.decided_by is None:
         return ""
-    alone = decided.policy.objective == "size" and decided.decided_by == "size"
-    parts = [f"Decided by {'size' if alone else _BY[decided.decided_by]}"]
+    parts = [f"Decided by {_by(study, decided)}"]
     if decided.runner_up:
         parts.append(f"runner-up {decided.runner_up}{_ratio(decided)}")
     if decided.sureness:
@@ -62,6 +65,26 @@ def in_short(study: Study) -> str:
     else:
         parts.append("the race does not price this policy" if race else "no race was run")
     return "; ".join(parts) + "."
+
+
+def _by(study: Study, decided: Recommendation) -> str:
+    """What decided, in words."""
+    if decided.policy.objective == "size" and decided.decided_by == "size":
+        return "size"
+    if decided.decided_by == "passes" and _prices(decided.race):
+        return "times seen while outputs were gathered, as no other candidate was raced to the end"
+    both = " and less error against the reference" if _has_less_error(study, decided) else ""
+    return f"{_BY[decided.decided_by or 'speed']}{both}"
+
+
+def _has_less_error(study: Study, decided: Recommendation) -> bool:
+    """Whether the fastest would be chosen before its runner-up by its error too, were that one as fast."""
+    shown = decided.race.standings.get(decided.runner_up or "") if decided.race else None
+    if decided.decided_by != "speed" or shown in (None, "slower"):
+        return False
+    by = {contender.name: contender for contender in standings(study.variants, decided.policy, study.race).contenders}
+    pair = by.get(decided.chosen or ""), by.get(decided.runner_up or "")
+    return pair[0] is not None and pair[1] is not None and clearly_less_error(pair[0], pair[1])
 
 
 def _ratio(decided: Recommendation) -> str:

@@ -72,7 +72,7 @@ def blocks(study: Study) -> list[Block]:
     if decided is None:
         return [Paragraph(line(f"No recommendation was made: {views.not_yet(study)}."))]
     policy = f" Policy: {describe(decided.policy)}." if decided.chosen or decided.withheld else ""  # a reason says it
-    page: list[Block] = [Paragraph((*headline(decided), f".{policy}"))]
+    page: list[Block] = [Paragraph((*headline(study), f".{policy}"))]
     if raced := in_short(study):
         page.append(Paragraph(linked(study, raced, "race")))
     if decided.range is not None:

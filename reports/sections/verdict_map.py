@@ -17,6 +17,8 @@ _WIDEST = 980.0  # pixels of columns in one picture: more of them, and it is dra
 _KINDS = ("batch-vs-singles", "position", "neighbours", "copies")
 _WHAT = {"batch-vs-singles": "batched against singles", "copies": "each copy against the first"}
 _Place = tuple[str, Condition, str]
+_Cells = dict[tuple[str, int], Comparison]
+"""By variant and N."""
 
 
 def _state(comparison: Comparison) -> State:
@@ -28,9 +30,9 @@ def _state(comparison: Comparison) -> State:
     return "changed" if comparison.top1_flips else "kept"
 
 
-def _made(study: Study) -> dict[_Place, dict[tuple[str, int], Comparison]]:
+def _made(study: Study) -> dict[_Place, _Cells]:
     """The worst comparison of each variant and N, under each input set, condition and kind."""
-    by_place: dict[_Place, dict[tuple[str, int], Comparison]] = {}
+    by_place: dict[_Place, _Cells] = {}
     for kind in _KINDS:
         for variant in views.candidates(study):
             for comparison in variant.comparisons:
@@ -68,6 +70,11 @@ def _long(name: str, words: tuple[str, str], comparison: Comparison) -> str:
     return f"{name}, {', '.join(words)}, N = {comparison.batch_size}, {what}: {equal}{noise}{turned}"
 
 
+def _group(words: tuple[str, str], cells: _Cells) -> Group:
+    drawn = (Cell(name, n, _state(c), _short(c), _long(name, words, c)) for (name, n), c in cells.items())
+    return Group(words, tuple(drawn))
+
+
 def _pictures(places: list[_Place], groups: dict[_Place, Group]) -> Iterator[list[_Place]]:
     """The conditions in runs that fit one picture each."""
     run: list[_Place] = []
@@ -88,14 +95,9 @@ def _figure(
     names: list[str],
     run: list[_Place],
     groups: dict[_Place, Group],
-    made: dict[_Place, dict[tuple[str, int], Comparison]],
+    made: dict[_Place, _Cells],
     part: str,
 ) -> Figure:
-    cells = [
-        Cell(names.index(name), at, n, _state(cell), _short(cell), _long(name, groups[place].words, cell))
-        for at, place in enumerate(run)
-        for (name, n), cell in made[place].items()
-    ]
     sizes = sorted({n for place in run for n in groups[place].batch_sizes})
     columns = (Column("Variant", "name"), Column("Inputs and condition"), *(Column(f"N = {n}") for n in sizes))
     rows = tuple(
@@ -110,7 +112,7 @@ def _figure(
         "the number is the largest difference over the largest |logit|. Rotated and beside an outlier: against the "
         "plain batch of the same N; copies: against the first of them. No cell: not run."
     )
-    spec = specification(names, [groups[place] for place in run], cells)
+    spec = specification(names, [groups[place] for place in run])
     return Figure(f"{TITLE}{part}", words, spec, Table(caption, columns, rows))
 
 
@@ -120,7 +122,7 @@ def blocks(study: Study) -> list[Block]:
     if not made:
         return [Paragraph(line("Nothing to draw: no variant was compared."))]
     places = list(made)
-    groups = {p: Group(worded(study, _words(p)), tuple(sorted({n for _, n in made[p]}))) for p in places}
+    groups = {place: _group(worded(study, _words(place)), made[place]) for place in places}
     compared = {name for cells in made.values() for name, _ in cells}
     names = [variant.name for variant in views.candidates(study) if variant.name in compared]
     runs = list(_pictures(places, groups))

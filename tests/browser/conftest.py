@@ -1,7 +1,5 @@
 """A real Chromium, headless; where there is none, these tests fail and say so."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator
 from pathlib import Path

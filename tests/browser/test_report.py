@@ -1,7 +1,5 @@
 """The report as a browser shows it: silent, whole, readable, and deaf to what its strings try."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path

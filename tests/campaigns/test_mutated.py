@@ -23,7 +23,7 @@ from isobatch.pipeline.config.config import read_config
 from isobatch.pipeline.config.flags import study_parser
 from isobatch.pipeline.config.sources import read_settings
 from isobatch.pipeline.evidence.stored import read_evidence, write_evidence
-from isobatch.pipeline.inputs import InputError, InputsRequest, prepare
+from isobatch.pipeline.inputs import InputError, SetsAsked, prepare
 from isobatch.pipeline.inputs.choose import Unusable
 from isobatch.pipeline.inputs.decode import decode
 from isobatch.pipeline.inputs.folder import list_pictures
@@ -57,11 +57,8 @@ def an_array(path: Path) -> None:
 
 
 def images_of(path: Path) -> None:
-    def draw(to: Path, seed: int, n: int, size: int) -> str:
-        raise AssertionError("an array needs no drawing")
-
     with tempfile.TemporaryDirectory() as folder:
-        prepare(InputsRequest(asked=str(path), folder=Path(folder), draw=draw, image_size=32))
+        prepare(SetsAsked(asked=str(path), folder=Path(folder), image_size=32))
 
 
 def weights(path: Path) -> None:

@@ -11,8 +11,8 @@ from isobatch.models.spec.artifact_cache import ArtifactCache, BuildRequest, fil
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import Artifact, Network
 from isobatch.models.weights.digits.weights import fingerprint
-from isobatch.models.weights.networks import State
 from isobatch.models.weights.random_weights import random_state
+from isobatch.models.weights.state_dicts import State
 
 CLASSES = 7
 SIDE = 64

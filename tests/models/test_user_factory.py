@@ -53,6 +53,12 @@ def by_channel():
 def of_one_size():
     return nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3 * 8 * 8, 2)).eval()
 
+calls = []
+
+def counted():
+    calls.append("")
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten()).eval()
+
 def fails():
     raise OSError("no disk")
 """
@@ -123,6 +129,16 @@ def test_random_weights_need_a_network_that_takes_the_calibration_batch(name: st
     with pytest.raises(WeightsError, match=r"224 x 224, which it does not take .* or leave --weights out"):
         resolve("random", name.replace("two", "of_one_size"), tmp_path / "cache", True, print)
     resolve("auto", name.replace("two", "of_one_size"), tmp_path / "cache", True, print)
+
+
+@pytest.mark.parametrize("weights", ["auto", "random", "mine.pth"])
+def test_resolving_weights_calls_the_factory_once(name: str, weights: str, tmp_path: Path) -> None:
+    counted = name.replace("two", "counted")
+    torch.save(made(counted, str(tmp_path)).state_dict(), "mine.pth")
+    calls = sys.modules[name.partition(":")[0]].calls
+    calls.clear()
+    found = resolve(weights, counted, tmp_path / "cache", True, print)
+    assert len(calls) == 1 and found.num_classes is None
 
 
 def test_other_code_is_another_network(name: str, tmp_path: Path) -> None:

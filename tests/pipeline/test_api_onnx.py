@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 from isobatch.models.user_inputs import as_rows
 from isobatch.models.user_networks import open_network
 from isobatch.pipeline import compare_batch_invariance, make_batch_invariant
-from isobatch.pipeline.api import first_origin
+from isobatch.pipeline.api import compared_with_origin
 from isobatch.pipeline.testing import assert_batch_invariant
 from tests.models.ort import several
 from tests.models.ort.small_onnx import build, request
@@ -100,8 +100,8 @@ def test_a_graph_whose_parts_are_sequences_is_compared_and_not_looked_into() -> 
         helper.make_graph(nodes, "g", [x], [y]), opset_imports=[helper.make_opsetid("", 17)], ir_version=8
     )
     rows = np.random.default_rng(0).standard_normal((4, 6), np.float32)
-    assert compare_batch_invariance(model, rows).verdict == "batch-variant"
-    assert first_origin(model, rows) is None
+    result, start = compared_with_origin(model, rows, None, 0.0)
+    assert result.verdict == "batch-variant" and not start
 
 
 def test_what_onnxruntime_cannot_run_is_told_by_the_error_alone(capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,5 @@
 """What looking inside finds, for the synthetic studies: origins, growth and repairs that hang together."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Reading HTML back: which elements and attributes it has, and what a reader sees."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 

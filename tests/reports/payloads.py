@@ -1,7 +1,5 @@
 """Hostile strings, and a study that holds one wherever a string can come from outside."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from isobatch.pipeline.records.study import Study

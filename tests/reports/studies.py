@@ -1,7 +1,5 @@
 """Synthetic studies for the report tests: a full one, one in which everything failed, and an empty one."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from functools import cache

@@ -1,7 +1,5 @@
 """What a report once said in two ways, it says in one: each contradiction that was found has a test of its own."""
 
-from __future__ import annotations
-
 import io
 import re
 from typing import Any
@@ -22,13 +20,9 @@ from isobatch.reports.files.markdown import markdown_report
 from isobatch.reports.screen.terminal import print_summary
 from isobatch.reports.sections import write_all
 from tests.reports import studies
-from tests.reports.sections.test_sections import said, written
+from tests.reports.sections.test_sections import text, written
 
 LATE = r.Repair(name="surgical", batch_invariant=None, out_of_time=True, scope="", note="the time was over")
-
-
-def text(section: str, study: r.Study) -> str:
-    return " ".join(part for block in written(section, study) for part in said(block))
 
 
 def rows(section: str, study: r.Study) -> dict[str | None, dict[str, str | None]]:

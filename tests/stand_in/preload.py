@@ -1,25 +1,15 @@
 """What launchers import in place of ``machine.preload``: the same, and a device that answers to the name of cuda."""
 
-from contextlib import AbstractContextManager
-
 import isobatch.models.machine.preload  # noqa: F401 (as a launcher does)
 from isobatch.models.pytorch import runner as torch_runner
 from isobatch.models.pytorch.device import cuda as cuda_device
 from isobatch.models.pytorch.device import devices
-from isobatch.models.spec.words import CudaOptions
 
 
 class StandIn(devices.Device):
     """Computes on the CPU, with the switches of a GPU and counters that count nothing."""
 
-    def opened(self, options: CudaOptions | None) -> AbstractContextManager[None]:
-        return cuda_device.switched(options or CudaOptions())
-
-    def check(self, options: CudaOptions) -> None:
-        cuda_device.check(options)
-
-    def in_effect(self) -> str:
-        return cuda_device.Cuda().in_effect()
+    opened, check, in_effect = cuda_device.Cuda.opened, cuda_device.Cuda.check, cuda_device.Cuda.in_effect
 
     def words(self) -> str:
         return "stand-in"

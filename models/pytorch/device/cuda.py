@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,43 @@ class Cuda(Device):
     kind = "cuda"
     place = torch.device("cuda")
 
-    def opened(self, options: CudaOptions | None) -> Any:
-        """``switched``, on a device whose counters start anew."""
-        return switched(options or CudaOptions())
+    @contextmanager
+    def opened(self, options: CudaOptions) -> Iterator[None]:
+        """Within it torch's switches are as the options say; left, as before.
+
+        Raises RuntimeError where a switch reads back otherwise, or where the environment does not hold the workspace
+        asked for, which cuBLAS reads when it loads.
+        """
+        cudnn, deterministic = torch.backends.cudnn, torch.are_deterministic_algorithms_enabled()
+        # of convolutions, and of recurrent layers too: torch refuses to tell of cuDNN as a whole where they differ
+        precise: tuple[Any, ...] = torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn  # type: ignore[attr-defined]
+        with ExitStack() as stack:
+            for holder, name in (*((part, "fp32_precision") for part in precise), (cudnn, "benchmark")):
+                stack.callback(setattr, holder, name, getattr(holder, name))
+            warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+            stack.callback(torch.use_deterministic_algorithms, deterministic, warn_only=warn_only)
+            for part in precise if options.tf32 != "default" else ():
+                part.fp32_precision = "tf32" if options.tf32 == "on" else "ieee"
+            cudnn.benchmark = options.cudnn_benchmark == "on"
+            torch.use_deterministic_algorithms(options.deterministic == "on")
+            self.check(options)
+            yield
 
     def check(self, options: CudaOptions) -> None:
-        """See ``check``."""
-        check(options)
+        """Raise RuntimeError unless all that was asked for holds now."""
+        in_effect = switches()
+        asked = {"cuDNN benchmark": options.cudnn_benchmark, "deterministic algorithms": options.deterministic}
+        if options.tf32 != "default":
+            asked |= {"TF32 in matrix products": options.tf32, "TF32 in convolutions": options.tf32}
+        if options.cublas_workspace != "default":
+            asked |= {WORKSPACE: options.cublas_workspace}
+        wrong = [
+            f"{name} is {in_effect[name]}, and {value} was asked for"
+            for name, value in asked.items()
+            if in_effect[name] != value
+        ]
+        if wrong:
+            raise RuntimeError(f"{'; '.join(wrong)}: nothing was kept")
 
     def in_effect(self) -> str:
         """torch's switches as they stand."""
@@ -104,44 +134,6 @@ def driver_version(text: str) -> str:
     return version[1] if version else "unknown"
 
 
-@contextmanager
-def switched(options: CudaOptions) -> Iterator[None]:
-    """Within it torch's switches are as the options say; left, as before.
-
-    Raises RuntimeError where a switch reads back otherwise, or where the environment does not hold the workspace asked
-    for, which cuBLAS reads when it loads.
-    """
-    before = _state()
-    try:
-        if options.tf32 != "default":
-            precision = "tf32" if options.tf32 == "on" else "ieee"
-            torch.backends.cuda.matmul.fp32_precision = precision
-            _set_cudnn(precision)
-        torch.backends.cudnn.benchmark = options.cudnn_benchmark == "on"
-        torch.use_deterministic_algorithms(options.deterministic == "on")
-        check(options)
-        yield
-    finally:
-        _restore(before)
-
-
-def check(options: CudaOptions) -> None:
-    """Raises RuntimeError unless all that was asked for holds now."""
-    in_effect = switches()
-    asked = {"cuDNN benchmark": options.cudnn_benchmark, "deterministic algorithms": options.deterministic}
-    if options.tf32 != "default":
-        asked |= {"TF32 in matrix products": options.tf32, "TF32 in convolutions": options.tf32}
-    if options.cublas_workspace != "default":
-        asked |= {WORKSPACE: options.cublas_workspace}
-    wrong = [
-        f"{name} is {in_effect[name]}, and {value} was asked for"
-        for name, value in asked.items()
-        if in_effect[name] != value
-    ]
-    if wrong:
-        raise RuntimeError(f"{'; '.join(wrong)}: nothing was kept")
-
-
 def switches() -> dict[str, str]:
     """The switches as they stand, read back from torch and from the environment."""
     reduced = torch.backends.cuda.matmul
@@ -158,24 +150,3 @@ def switches() -> dict[str, str]:
 
 def _word(on: bool) -> str:
     return "on" if on else "off"
-
-
-def _set_cudnn(precision: str) -> None:
-    """Of convolutions, and of recurrent layers too: torch refuses to tell of cuDNN as a whole where they differ."""
-    torch.backends.cudnn.conv.fp32_precision = precision  # type: ignore[attr-defined]
-    torch.backends.cudnn.rnn.fp32_precision = precision  # type: ignore[attr-defined]
-
-
-def _state() -> tuple[Any, ...]:
-    """All that ``switched`` may change, as ``_restore`` takes it."""
-    tf32 = torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
-    deterministic = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    return tf32, torch.backends.cudnn.benchmark, deterministic
-
-
-def _restore(state: tuple[Any, ...]) -> None:
-    (matrix, convolutions), benchmark, (deterministic, warn_only) = state
-    torch.backends.cuda.matmul.fp32_precision = matrix
-    _set_cudnn(convolutions)
-    torch.backends.cudnn.benchmark = benchmark
-    torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)

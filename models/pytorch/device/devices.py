@@ -15,7 +15,7 @@ import torch
 from torch._C._autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from isobatch.models.pytorch.device.kernel_names import computes, read_name
+from isobatch.models.pytorch.device.kernel_names import computes, in_words
 from isobatch.models.spec.words import CudaOptions, VariantUnavailable
 
 Result = TypeVar("Result")
@@ -49,7 +49,7 @@ class Device:
     kind = "cpu"
     place = torch.device("cpu")
 
-    def opened(self, options: CudaOptions | None) -> AbstractContextManager[None]:
+    def opened(self, options: CudaOptions) -> AbstractContextManager[None]:
         """Within it the options hold; left, all is as before. Raises RuntimeError for one that did not take effect."""
         return nullcontext()
 
@@ -110,7 +110,7 @@ def timed(device: Device, call: Callable[[], Result]) -> tuple[Result, float]:
 
 
 def kernels_on(device: Device, call: Callable[[], Any]) -> tuple[str, ...]:
-    """The kernels that ``call`` ran on the device, each once, in order, as ``KernelName`` writes them.
+    """The kernels that ``call`` ran on the device, each once, in order, as ``in_words`` tells them.
 
     By torch's own profiler. On the CPU torch names no kernels: there they are the operators that call no others which
     compute. Empty where the profiler saw nothing, as without the right to read the device's counters. The call is made
@@ -124,7 +124,7 @@ def kernels_on(device: Device, call: Callable[[], Any]) -> tuple[str, ...]:
         device.synchronize()
     events = seen.events() or []
     names = [e.name for e in events if e.device_type == where and not any(map(_computes, e.cpu_children))]
-    return tuple(dict.fromkeys(str(read_name(name)) for name in names if computes(name)))
+    return tuple(dict.fromkeys(in_words(name) for name in names if computes(name)))
 
 
 def _computes(event: Any) -> bool:

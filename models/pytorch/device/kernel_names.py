@@ -4,7 +4,6 @@ Read from names alone, which are no documented interface: what is not recognised
 """
 
 import re
-from dataclasses import dataclass
 
 _LIBRARIES = (
     ("ATen", r"^aten::|\bat::(cuda::)?native\b"),
@@ -35,32 +34,20 @@ _NO_ARITHMETIC = (
 _TILE = r"(?:tilesize|_)(\d+x\d+(?:x\d+)?)(?=_|$|>)"
 
 
-@dataclass(frozen=True)
-class KernelName:
-    """A kernel as its name tells. ``library`` and ``tile`` are "" where the name does not say.
+def in_words(name: str) -> str:
+    """What a demangled kernel name, or the name of one of torch's operators, says, as far as it says it: whose it is,
+    its own name, its tile, and how partial sums over K are shared.
 
-    ``reduction``: how partial sums over K are shared. ``split-K`` and ``segment-K``: by blocks, each with a fixed part;
-    ``stream-K``: by blocks, whose parts depend on how many output tiles there are; ``sliced-K``: by warps of a block.
+    ``cuBLAS ampere_sgemm_32x32_sliced1x4_nn, tile 32x32, sliced-K 1x4``. ``split-K`` and ``segment-K``: by blocks, each
+    with a fixed part; ``stream-K``: by blocks, whose parts depend on how many output tiles there are; ``sliced-K``: by
+    warps of a block.
     """
-
-    short: str
-    library: str
-    tile: str
-    reduction: str
-
-    def __str__(self) -> str:
-        """``cuBLAS ampere_sgemm_32x32_sliced1x4_nn, tile 32x32, sliced-K 1x4``."""
-        named = f"{self.library} {self.short}".strip()
-        return ", ".join(part for part in (named, self.tile and f"tile {self.tile}", self.reduction) if part)
-
-
-def read_name(name: str) -> KernelName:
-    """What a demangled kernel name, or the name of one of torch's operators, says."""
     bare = re.sub(r"^(void|std::enable_if<.*?>::type) ", "", name)
     short = _short(bare)
     library = next((who for who, pattern in _LIBRARIES if re.search(pattern, bare, re.IGNORECASE)), "")
     tile = re.search(_TILE, short)
-    return KernelName(short, library, tile[1] if tile else "", _reduction(bare))
+    parts = f"{library} {short}".strip(), f"tile {tile[1]}" if tile else "", _reduction(bare)
+    return ", ".join(part for part in parts if part)
 
 
 def computes(name: str) -> bool:

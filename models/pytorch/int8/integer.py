@@ -4,6 +4,7 @@ Such as rows on rounding ties, where kernels that differ in one rounding give di
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from isobatch.models.pytorch.calls import shallow_copy
 from isobatch.models.pytorch.examined import ExaminedTorchRunner
 from isobatch.models.pytorch.find_layers import Unit
 from isobatch.models.pytorch.int8.modules import weight_parts
-from isobatch.models.pytorch.reproducer import Made, rows_as_tensors, torch_case
+from isobatch.models.pytorch.reproducer import torch_case
 from isobatch.models.pytorch.tensors import Form
 from isobatch.models.shared.crafted_numbers import CODES, STEPS, TIE, extreme_steps, extreme_weights, nearby, pairs
 from isobatch.models.spec.case import Case
@@ -65,11 +66,8 @@ class IntegerTorchRunner(ExaminedTorchRunner):
             function, rows = provoked
             inputs = tuple(np.repeat(row, batch, axis=0) for row in rows)
             slots = [slot for slot in unit.slots if slot]
-            tensors = tuple(slot.tensor(values) for slot, values in zip(slots, inputs, strict=True))
-            made = Made(
-                function, tensors, {}, rows_as_tensors(slots, tensors), tuple(slot for slot in unit.results if slot)
-            )
-            return torch_case(made, inputs, torch.get_num_threads())
+            tensors = (slot.tensor(values) for slot, values in zip(slots, inputs, strict=True))
+            return torch_case(partial(function, *tensors), slots, unit.results, inputs)
 
     def accumulators(self, layer: str, inputs: Rows) -> Accumulators | None:
         """Of a convolution, linear layer or addition of two; None for other layers. Raises as ``provoke``."""
@@ -125,23 +123,22 @@ def _biased(module: Any, form: Form, draws: np.random.Generator, offset: float) 
     codes = draws.integers(0, STEPS[1], (1, form.shape[1]) + (1,) * (len(form.shape) - 2))
     weight = module.weight()
     scales = weight_parts(weight)["scales"].numpy()
-    sums = _sums(module, weight.int_repr().double(), torch.from_numpy(codes - float(form.zero_point)), form)
+    sums = _sums(module, torch.from_numpy(codes - float(form.zero_point)), form)
     steps = draws.integers(*STEPS, len(sums)) + offset - float(module.zero_point)
     assert form.scale is not None
     exact = steps * float(module.scale) - sums * form.scale * scales
-    twin: Any = shallow_copy(module, lambda path, original, copy: copy)
+    twin: Any = shallow_copy(module)
     twin.set_weight_bias(weight, torch.from_numpy(nearby(exact, draws)))
     return twin, (np.broadcast_to(codes, form.shape).astype(np.uint8),)
 
 
-def _sums(module: Any, weight: Tensor, values: Tensor, form: Form) -> NDArray[np.float64]:
+def _sums(module: Any, values: Tensor, form: Form) -> NDArray[np.float64]:
     """Integers [outputs]: of a linear layer, or of a convolution in the middle of these constant channels."""
-    if weight.ndim == 2:
-        return functional.linear(values, weight)[0].numpy()
+    if isinstance(module, nnq.Linear):
+        return _products(module, values).ravel()
     side = [min(length, _SIDE) for length in form.shape[2:]]
-    given = values.expand(*values.shape[:2], *side)
-    sums = functional.conv2d(given, weight, None, module.stride, module.padding, module.dilation, module.groups)
-    return sums[0, :, sums.shape[2] // 2, sums.shape[3] // 2].numpy()
+    sums = _products(module, values.expand(*values.shape[:2], *side))
+    return sums[0, :, sums.shape[2] // 2, sums.shape[3] // 2]
 
 
 def _accumulators(unit: Unit, called: Any, inputs: Rows) -> Accumulators | None:
@@ -205,7 +202,7 @@ def _extremes(unit: Unit, code: int) -> Provoked | None:
     step = float(module.scale)
     scales = steps * step / (np.maximum(np.abs(sums), 1) * forms[0].scale)
     biases = np.where(sums < 0, 2.0 * steps * step, 0.0).astype(np.float32)
-    twin: Any = shallow_copy(module, lambda path, original, copy: copy)
+    twin: Any = shallow_copy(module)
     by_channel = torch.from_numpy(scales), torch.zeros(len(scales), dtype=torch.int64)
     packed = torch._make_per_channel_quantized_tensor(torch.from_numpy(weights), *by_channel, 0)
     twin.set_weight_bias(packed, torch.from_numpy(biases))

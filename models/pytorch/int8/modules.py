@@ -15,7 +15,7 @@ from isobatch.models.spec.templates.network_int8 import (
 )
 from isobatch.models.spec.templates.network_int8 import rebuilt as rebuilt  # beside what it takes, see described
 from isobatch.models.spec.words import Json, VariantUnavailable
-from isobatch.models.weights.networks import State
+from isobatch.models.weights.state_dicts import State
 
 Layers = dict[str, dict[str, Json]]
 """By module name: its type and what it needs besides tensors (scale, zero point, type of the values)."""

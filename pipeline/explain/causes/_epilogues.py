@@ -195,13 +195,26 @@ def _bias_after(order: str, fused: bool, divided: bool, terms: Terms) -> Floats:
         "(acc*s_w)*s_x": (_sums(terms) * terms.weight_scales, np.full_like(terms.bias, _input(terms))),
     }[order]
     real: Floats = fused_multiply_add(left, right, terms.bias) if fused else left * right + terms.bias
+    return _in_steps(real, divided, terms)
+
+
+def _in_steps(real: Floats, divided: bool, terms: Terms) -> Floats:
     return real / _output(terms) if divided else real * (np.float32(1) / _output(terms))
 
 
 def _sum_of_two(fused: bool, divided: bool, terms: Terms) -> Floats:
-    (a, b), (s_a, s_b) = (values.astype(np.float32) for values in terms.exact), _two_scales(terms)
-    real: Floats = fused_multiply_add(a, np.full_like(a, s_a), b * s_b) if fused else a * s_a + b * s_b
-    return real / _output(terms) if divided else real * (np.float32(1) / _output(terms))
+    return _in_steps(_weighted(fused, *_two_scales(terms), terms), divided, terms)
+
+
+def _sum_of_ratios(fused: bool, terms: Terms) -> Floats:
+    first, second = _two_scales(terms)
+    return _weighted(fused, first / _output(terms), second / _output(terms), terms)
+
+
+def _weighted(fused: bool, first: np.float32, second: np.float32, terms: Terms) -> Floats:
+    a, b = (values.astype(np.float32) for values in terms.exact)
+    total: Floats = fused_multiply_add(a, np.full_like(a, first), b * second) if fused else a * first + b * second
+    return total
 
 
 def _sum_of_dequantized(fused: bool, terms: Terms) -> Floats:
@@ -210,15 +223,7 @@ def _sum_of_dequantized(fused: bool, terms: Terms) -> Floats:
         codes, shift = (values + zero).astype(np.float32), -scale * np.float32(zero)
         scales, shifts = np.full_like(codes, scale), np.full_like(codes, shift)
         sums.append(fused_multiply_add(codes, scales, shifts) if fused else codes * scales + shifts)
-    total: Floats = (sums[0] + sums[1]) * (np.float32(1) / _output(terms))
-    return total
-
-
-def _sum_of_ratios(fused: bool, terms: Terms) -> Floats:
-    (a, b), (s_a, s_b) = (values.astype(np.float32) for values in terms.exact), _two_scales(terms)
-    first, second = s_a / _output(terms), s_b / _output(terms)
-    total: Floats = fused_multiply_add(a, np.full_like(a, first), b * second) if fused else a * first + b * second
-    return total
+    return _in_steps(sums[0] + sums[1], False, terms)
 
 
 def _two_scales(terms: Terms) -> tuple[np.float32, np.float32]:

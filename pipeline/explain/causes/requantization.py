@@ -48,8 +48,10 @@ def _examined(subject: Subject, rows: str, calls: Sequence[IntegerCall]) -> Find
             "inconclusive", f"On {rows} none of {size} elements differs between N = 1 and N = {subject.batch}."
         )
     seen = [_Differing.of(call, mask) for call, mask in zip(calls, masks, strict=True) if mask.any()]
-    steps = max(call.steps for call in seen)
-    distance, ulps = max(call.distance for call in seen), max(call.ulps for call in seen)
+    steps = max(int(np.abs(call.batched - call.singles).max()) for call in seen)
+    apart = [tie_distance(call.terms.steps) for call in seen]
+    distance = max(float(part.max()) for part in apart)
+    ulps = max(float((part / call.terms.ulp).max()) for part, call in zip(apart, seen, strict=True))
     distinct = sum(len(call.terms.bias) for call in seen)
     text = (
         f"On {rows} {count} of {size} elements differ, {distinct} of them distinct, by {counted(steps, 'step')} at "
@@ -64,9 +66,9 @@ def _examined(subject: Subject, rows: str, calls: Sequence[IntegerCall]) -> Find
         f"N = {subject.batch}": reproducing([(call.terms, call.batched) for call in seen]),
     }
     text += "".join(f" {side}: {_named(formulas)}." for side, formulas in matches.items())
-    apart = _away_from_ties(subject)
-    text += "" if apart is None else f" Half a step away from every tie {apart[0]} of {apart[1]} elements differ."
-    proved = all(matches.values()) and (apart is None or apart[0] == 0)
+    away = _away_from_ties(subject)
+    text += "" if away is None else f" Half a step away from every tie {away[0]} of {away[1]} elements differ."
+    proved = all(matches.values()) and (away is None or away[0] == 0)
     return Finding("supported" if proved else "inconclusive", text)
 
 
@@ -85,18 +87,6 @@ class _Differing:
         columns: list[NDArray[Any]] = [*terms.exact, terms.weight_scales, terms.bias, *sides]
         _, index = np.unique(np.stack([part.astype(np.float64) for part in columns]), axis=1, return_index=True)
         return cls(terms.at(index[:_MOST]), sides[0][index[:_MOST]], sides[1][index[:_MOST]])
-
-    @property
-    def steps(self) -> int:
-        return int(np.abs(self.batched - self.singles).max())
-
-    @property
-    def distance(self) -> float:
-        return float(tie_distance(self.terms.steps).max())
-
-    @property
-    def ulps(self) -> float:
-        return float((tie_distance(self.terms.steps) / self.terms.ulp).max())
 
 
 def _attempts(subject: Subject) -> Iterator[tuple[str, list[IntegerCall]]]:

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.case import Case, Reproducible, ReproducibleTies, file_name, script
-from isobatch.models.spec.runner import Layer, Rows
+from isobatch.models.spec.runner import Rows
 from isobatch.models.spec.templates.common import EXISTS, digest, from_seed
 from isobatch.pipeline.evidence.rows import row_count
 from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched
 from isobatch.pipeline.explain.locate import random_rows
-from isobatch.pipeline.explain.origins import representatives
+from isobatch.pipeline.explain.origins import at_representatives
 from isobatch.pipeline.explain.reproducer.reduce import Arrays, reduce_data, shows
 from isobatch.pipeline.records.wording import listed
 from isobatch.pipeline.storage.files import write_bytes
@@ -29,8 +29,8 @@ FOLDER = "reproducers"
 MAX_BYTES = 25_000_000
 _SEEDS = (1, 2, 3)
 _TIMEOUT_S = 120.0
-TEMPLATES = {"torch": "torch", "ort": "onnxruntime"}
-"""By the template of a script, which is the runtime it shows, what all of them import."""
+RUNTIMES = ("torch", "onnxruntime")
+"""Those whose layers a script can show: the packages that it imports."""
 _STARTER = Path(__file__).with_name("start_scripts.py")
 
 
@@ -42,23 +42,17 @@ class Reproducer:
     note: str = ""
 
 
-@dataclass(frozen=True)
-class _Draft:
-    """What was written for a layer, before it has been started. ``files`` lie in the folder of the reproducers."""
-
-    template: str
-    files: tuple[str, ...]  # the script first
+_Files = tuple[str, ...]
+"""What was written for a layer, in the folder of the reproducers: the script, which was not yet started, first."""
 
 
 class Starter:
-    """A process that gets ready to start scripts while these are still sought; it ends with its ``with`` block.
-
-    ``template``: of the scripts, which tells what all of them import; the process itself starts with the block.
+    """A process that gets ready to start the scripts of a runtime while these are still sought; it starts and ends with
+    its ``with`` block.
     """
 
-    def __init__(self, template: str, folder: Path) -> None:
-        self.template = template
-        self._command = [sys.executable, "-I", str(_STARTER), TEMPLATES[template], str(folder)]
+    def __init__(self, runtime: str, folder: Path) -> None:
+        self._command = [sys.executable, "-I", str(_STARTER), runtime, str(folder)]
 
     def __enter__(self) -> Starter:
         self._process = subprocess.Popen(
@@ -86,40 +80,33 @@ def write_reproducers(
     variant: str,
     run_folder: Path,
     seed: int,
-    starter: Starter | None = None,
+    starter: Starter | None,
 ) -> dict[str, Reproducer]:
     """A script for one origin of each signature, by the names of all origins of that signature.
 
-    ``images``: those the origins were located on. Each script is started in a process of its own before it is listed
-    (by the ``starter`` that is ready, where it is of their template); one that does not show its difference there is
-    removed again. Raises StoreError where nothing can be written.
+    ``images``: those the origins were located on. Each script is started in a process of its own by the ``starter``
+    (None for a runner of which no script can be written) before it is listed; one that does not show its difference
+    there is removed again. Raises StoreError where nothing can be written.
     """
-    origins = [finding for finding in located.findings.values() if finding.batch_sizes]
-    chosen = representatives(origins)
     folder = run_folder / FOLDER
-    drafts: dict[str, _Draft | Reproducer] = {}
+    drafts: list[_Files | Reproducer] = []
 
-    def examine(layer: Layer, inputs: Rows, outputs: Rows) -> None:
-        finding = chosen.get(layer.signature)
-        if finding is not None and finding.layer.name == layer.name:
-            names = [file_name(variant, layer.name), str(len(drafts) + 1)]
-            taken = {draft.files[0] for draft in drafts.values() if isinstance(draft, _Draft)}
-            name = names[0] if f"{names[0]}.py" not in taken else "-".join(names)
-            drafts[layer.signature] = _draft(runner, finding, inputs, name, folder, seed)
+    def draft(finding: LayerFinding, inputs: Rows) -> _Files | Reproducer:
+        name = file_name(variant, finding.layer.name)
+        if any(isinstance(other, tuple) and other[0] == f"{name}.py" for other in drafts):
+            name = f"{name}-{len(drafts) + 1}"
+        drafts.append(_draft(runner, finding, inputs, name, folder, seed))
+        return drafts[-1]
 
-    if origins:
-        runner.watch(images, examine)
-    listed_ = {signature: draft for signature, draft in drafts.items() if isinstance(draft, Reproducer)}
-    written = {signature: draft for signature, draft in drafts.items() if isinstance(draft, _Draft)}
-    listed_ |= _started(written, folder, starter)
-    return {
-        origin.layer.name: listed_[origin.layer.signature] for origin in origins if origin.layer.signature in listed_
-    }
+    written = at_representatives(runner, located, images, draft)
+    scripts = [draft[0] for draft in drafts if isinstance(draft, tuple)]
+    codes = starter.codes(scripts) if starter and scripts else {}
+    return {layer: _shown(draft, folder, codes) for layer, draft in written.items()}
 
 
 def _draft(
     runner: Watched, finding: LayerFinding, inputs: Rows, name: str, folder: Path, seed: int
-) -> _Draft | Reproducer:
+) -> _Files | Reproducer:
     try:
         for case, arrays, words in _candidates(runner, finding, inputs, seed):
             return _write(case, arrays, words, finding, name, folder)
@@ -145,16 +132,21 @@ def _candidates(
             break
         if shows(case, from_seed(recipe)):
             yield case, recipe, f"drawn from seed {number}, of the sizes that the layer's own data have"
-    if shows(case, dict(case.arrays)):
-        yield _reduced(case, "captured from the network")
-    generator = np.random.Generator(np.random.PCG64(seed))
-    other = runner.case(name, random_rows(rows, generator))
-    if shows(other, dict(other.arrays)):
-        yield _reduced(other, "captured, and spread over a wide range")
-    if isinstance(runner, ReproducibleTies):
-        tied = runner.provoked_case(name, batch, seed)
-        if tied is not None and shows(tied, dict(tied.arrays)):
-            yield _reduced(tied, "chosen to lie on rounding ties")
+    for own, words in _own_data(runner, case, name, rows, batch, seed):
+        if shows(own, dict(own.arrays)):
+            arrays, cuts = reduce_data(own)
+            yield own, arrays, f"{words}{f', without {listed(cuts)} that it does not need' if cuts else ''}"
+
+
+def _own_data(
+    runner: Reproducible, case: Case, name: str, rows: Rows, batch: int, seed: int
+) -> Iterator[tuple[Case, str]]:
+    """The case with data that are the layer's own in some way, and in words in which."""
+    yield case, "captured from the network"
+    spread = random_rows(rows, np.random.Generator(np.random.PCG64(seed)))
+    yield runner.case(name, spread), "captured, and spread over a wide range"
+    if isinstance(runner, ReproducibleTies) and (tied := runner.provoked_case(name, batch, seed)) is not None:
+        yield tied, "chosen to lie on rounding ties"
 
 
 def _drawing(array: NDArray[Any]) -> dict[str, Any]:
@@ -168,15 +160,9 @@ def _drawing(array: NDArray[Any]) -> dict[str, Any]:
     return {"shape": list(array.shape), "type": array.dtype.name, "low": low, "high": high}
 
 
-def _reduced(case: Case, words: str) -> tuple[Case, Arrays, str]:
-    """The case with its data cut step by step, the difference looked for after each cut."""
-    arrays, cuts = reduce_data(case)
-    return case, arrays, f"{words}{f', without {listed(cuts)} that it does not need' if cuts else ''}"
-
-
 def _write(
     case: Case, data: dict[str, Any], words: str, finding: LayerFinding, name: str, folder: Path
-) -> _Draft | Reproducer:
+) -> _Files | Reproducer:
     """Write the script and what lies beside it; a note instead where that would be too large."""
     seeded = "seed" in data
     arrays: Arrays = from_seed(data) if seeded else data
@@ -202,29 +188,20 @@ def _write(
     texts = {f"{name}.py": script(case.template, facts).encode()} | files
     for file, content in texts.items():
         write_bytes(folder / file, [content])
-    return _Draft(case.template, tuple(texts))
+    return tuple(texts)
 
 
-def _started(drafts: dict[str, _Draft], folder: Path, starter: Starter | None) -> dict[str, Reproducer]:
-    """Each script's verdict on itself, from a process that knows nothing of this project but its environment."""
-    started = {}
-    for template in TEMPLATES:
-        some = {signature: draft for signature, draft in drafts.items() if draft.template == template}
-        names = [draft.files[0] for draft in some.values()]
-        if starter is not None and starter.template == template:
-            codes = starter.codes(names)
-        else:
-            codes = start_scripts(template, folder, names) if names else {}
-        for signature, draft in some.items():
-            code = codes.get(draft.files[0])
-            if code == EXISTS:
-                started[signature] = Reproducer(f"{FOLDER}/{draft.files[0]}")
-                continue
-            for file in draft.files:
-                (folder / file).unlink(missing_ok=True)
-            said = "did not end" if code is None else f"ended with {code}"
-            started[signature] = Reproducer(None, f"no script: the one written {said} when started alone")
-    return started
+def _shown(draft: _Files | Reproducer, folder: Path, codes: Mapping[str, int]) -> Reproducer:
+    """A script's verdict on itself, from a process that knows nothing of this project but its environment."""
+    if isinstance(draft, Reproducer):
+        return draft
+    code = codes.get(draft[0])
+    if code == EXISTS:
+        return Reproducer(f"{FOLDER}/{draft[0]}")
+    for file in draft:
+        (folder / file).unlink(missing_ok=True)
+    said = "did not end" if code is None else f"ended with {code}"
+    return Reproducer(None, f"no script: the one written {said} when started alone")
 
 
 def still_there(origin: Mapping[str, Any], run_folder: Path) -> dict[str, Any]:
@@ -237,9 +214,3 @@ def still_there(origin: Mapping[str, Any], run_folder: Path) -> dict[str, Any]:
     effect = origin.get("neighbour_effect")
     kept = effect if effect and (run_folder / effect["example"]).is_file() else None
     return {**origin, "reproducers": scripts, "neighbour_effect": kept}
-
-
-def start_scripts(template: str, folder: Path, scripts: Sequence[str]) -> dict[str, int]:
-    """The exit code of each script that ended, each in a process of its own; all are of this template."""
-    with Starter(template, folder) as starter:
-        return starter.codes(scripts)

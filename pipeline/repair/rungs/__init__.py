@@ -79,6 +79,11 @@ class Rung:
     name: str = ""  # filled in where it is discovered
 
 
+def needs(kind: type, why_not: str) -> Callable[[Bench], str]:
+    """``applies_to`` of a rung that any runner of this protocol will do for."""
+    return lambda bench: "" if isinstance(bench.runner, kind) else why_not
+
+
 class DoesNotHold(Exception):
     """No candidate of a rung is worth verifying: each was seen to fail, as the text says."""
 

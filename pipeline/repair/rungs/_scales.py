@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from operator import methodcaller
 
 from isobatch.models.spec.repairable import Rescalable, Scales
-from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung
+from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung, needs
 
 
 def scale_rung(order: float, kind: Scales, how: str, question: str) -> Rung:
@@ -15,7 +15,4 @@ def scale_rung(order: float, kind: Scales, how: str, question: str) -> Rung:
         build = methodcaller("with_scales", kind, bench.images)
         yield Candidate(build, how, change={"scales": kind, "examples": len(bench.images)})
 
-    def applies_to(bench: Bench) -> str:
-        return "" if isinstance(bench.runner, Rescalable) else "it has no activation scales"
-
-    return Rung(order, question, applies_to, apply)
+    return Rung(order, question, needs(Rescalable, "it has no activation scales"), apply)

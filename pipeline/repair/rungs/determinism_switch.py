@@ -11,7 +11,7 @@ from isobatch.models.spec.runner import Runner
 from isobatch.pipeline.evidence.evidence import differing_rows
 from isobatch.pipeline.machine.switches import Switch, switches_of
 from isobatch.pipeline.records.wording import counted, listed
-from isobatch.pipeline.repair.rungs import Bench, Candidate, DoesNotHold, Rung
+from isobatch.pipeline.repair.rungs import Bench, Candidate, DoesNotHold, Rung, needs
 
 
 def apply(bench: Bench) -> Iterator[Candidate]:
@@ -41,9 +41,6 @@ def _turned(switch: Switch) -> Callable[[Any], Runner]:
 RUNG = Rung(
     order=17,
     question="Is the network batch-invariant with a documented determinism switch turned?",
-    # needs a library with switches that act while it is open
-    applies_to=lambda bench: (
-        "" if isinstance(bench.runner, Switchable) else "no switch of its library acts while it is open"
-    ),
+    applies_to=needs(Switchable, "no switch of its library acts while it is open"),
     apply=apply,
 )

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from operator import methodcaller
 
-from isobatch.models.spec.repairable import OneGraph
-from isobatch.models.spec.runner import WHOLE, Canonical, Rewritable
-from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung
+from isobatch.models.spec.runner import WHOLE, Canonical, Compiling, Rewritable
+from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung, needs
 
 
 def apply(bench: Bench) -> Iterator[Candidate]:
@@ -24,9 +23,6 @@ def apply(bench: Bench) -> Iterator[Candidate]:
 RUNG = Rung(
     order=18,
     question="Is the network batch-invariant if a single image runs in the compiled graph of batches?",
-    # needs a network that is compiled
-    applies_to=lambda bench: (
-        "" if isinstance(bench.runner, OneGraph) else "it has no graph of its own for a single image"
-    ),
+    applies_to=needs(Compiling, "it has no graph of its own for a single image"),
     apply=apply,
 )

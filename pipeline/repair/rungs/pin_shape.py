@@ -9,7 +9,7 @@ import numpy as np
 
 from isobatch.models.spec.runner import WHOLE, Canonical, Rewritable
 from isobatch.pipeline.records.wording import counted
-from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung
+from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung, needs
 
 _FEW = 4  # images of a call beyond which a single one, padded, is hardly bearable
 
@@ -38,7 +38,6 @@ def _seconds(bench: Bench, n: int) -> float:
 RUNG = Rung(
     order=50,
     question="Is the network batch-invariant if every call has the same number of images?",
-    # needs a runner that can be wrapped as a whole
-    applies_to=lambda bench: "" if isinstance(bench.runner, Rewritable) else "its calls cannot be put in one shape",
+    applies_to=needs(Rewritable, "its calls cannot be put in one shape"),
     apply=apply,
 )

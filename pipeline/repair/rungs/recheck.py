@@ -47,6 +47,11 @@ class Rechecked(Wrapped):
         self.images = 0
         self.recomputed = 0
 
+    @property
+    def recomputed_share(self) -> float | None:
+        """Of the images run in batches the share that was run again alone; None before any was."""
+        return self.recomputed / self.images if self.images else None
+
     def run(self, images: NDArray[np.float32]) -> NDArray[Any]:
         """The rows of the batch, those of exposed images replaced by their singles."""
         rows = self._runner.run(images)

@@ -30,21 +30,17 @@ def apply(bench: Bench) -> Generator[Candidate, bool | None]:
     and every layer: where an origin was overlooked.
     """
     tried: list[Mapping[str, Canonical]] = [{}]
-    held = yield from _origins(bench, tried)
-    if not held and bench.elsewhere is not None:
+    held = False
+    while True:
+        for which in (0, 1):
+            held |= yield from _new(bench, _rules(bench, _guilty(bench), which), tried)
+        if held or bench.elsewhere is None:
+            break
         bench = bench.elsewhere()
-        yield from _origins(bench, tried)
     every, origins = _replayable(bench), _guilty(bench)
     kinds = {origin.layer.kind for origin in origins}
     for chosen in ([finding for finding in every if finding.layer.kind in kinds], every):
         yield from _new(bench, _rules(bench, chosen, 0), tried, len(origins))
-
-
-def _origins(bench: Bench, tried: list[Mapping[str, Canonical]]) -> Generator[Candidate, bool | None, bool]:
-    """The origins in both ways; whether one of them held."""
-    alone = yield from _new(bench, _rules(bench, _guilty(bench), 0), tried)
-    together = yield from _new(bench, _rules(bench, _guilty(bench), 1), tried)
-    return alone or together
 
 
 def _new(

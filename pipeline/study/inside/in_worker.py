@@ -19,11 +19,11 @@ from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched, w
 from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.explain.neighbour_effect import neighbour_effect
 from isobatch.pipeline.explain.origins import explain_origins
-from isobatch.pipeline.explain.reproducer.write import FOLDER, TEMPLATES, Starter, write_reproducers
+from isobatch.pipeline.explain.reproducer.write import FOLDER, RUNTIMES, Starter, write_reproducers
 from isobatch.pipeline.explain.search_bounds import SEARCHES
 from isobatch.pipeline.repair.beyond_scope import look_beyond
 from isobatch.pipeline.repair.ladder import Tried, attempts, climb
-from isobatch.pipeline.repair.other_sizes import asking_elsewhere
+from isobatch.pipeline.repair.layers import asking_elsewhere
 from isobatch.pipeline.repair.records import PROOF
 from isobatch.pipeline.repair.rungs import Bench, all_rungs
 from isobatch.pipeline.repair.shapes import Shapes, measure_shapes
@@ -55,7 +55,7 @@ def _explained(asked: LookAsked, emit: Emit) -> Looked:
     spec, folder = find_variant(asked.variant), Path(asked.run_folder)
     opened = open_runner(asked.variant, asked.artifact, asked.settings, values)
     with ExitStack() as stack:  # from here on processes that this one starts have its limits
-        told = spec.runtime in TEMPLATES and not spec.compiled  # of others no script can show a layer
+        told = spec.runtime in RUNTIMES and not spec.compiled  # of others no script can show a layer
         starter = stack.enter_context(Starter(spec.runtime, folder / FOLDER)) if told else None
         runner = stack.enter_context(opened)
         done = tell_images(emit)

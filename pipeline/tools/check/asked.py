@@ -10,6 +10,7 @@ from isobatch.models.weights.file_kinds import in_folder, other_kind
 from isobatch.models.weights.model_name import TIMM, is_factory
 from isobatch.pipeline.config.variants import known
 from isobatch.pipeline.records.errors import UsageError
+from isobatch.pipeline.workers.wire import Crossing
 
 Kind = Literal["torchvision", "timm", "checkpoint", "onnx", "factory"]
 Shapes = tuple[tuple[int, ...], ...]
@@ -46,6 +47,16 @@ class CheckRequest:
     seconds: float = 0.0
     state_dict: str | None = None  # of a checkpoint that holds several
     batch_axes: tuple[tuple[str, int], ...] = ()  # of an ONNX file, where the batch is not the first axis
+
+
+@dataclass(frozen=True)
+class VariantAsked(Crossing):
+    """One variant of what was asked, of its worker. ``cache``: its folder; ``folder``: that of the user's own code."""
+
+    asked: CheckRequest
+    variant: str
+    cache: str
+    folder: str
 
 
 def target_of(network: str, model: str | None, weights: str | None) -> Target:

@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,7 @@ from isobatch.pipeline.evidence.mixing import mixes
 from isobatch.pipeline.explain.findings import why_closed
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.wording import counted, sizes
-from isobatch.pipeline.tools.check.asked import CheckRequest
-from isobatch.pipeline.tools.check.crossing import VariantAsked
+from isobatch.pipeline.tools.check.asked import CheckRequest, VariantAsked
 from isobatch.pipeline.tools.check.examples import Examples, random_examples, read
 from isobatch.pipeline.tools.check.opening import Opened, Unverified, opened
 from isobatch.pipeline.tools.check.records import VariantChecked
@@ -42,7 +42,7 @@ def check(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
 
     say("opening")
     network = opened(asked, variant, Path(of.cache), of.folder, say)
-    examples = _fitted(_examples(asked, network), network)
+    examples = _examples(asked, network)
     scope = [n for n in asked.batch_sizes if n <= len(examples.rows)]
     if not scope:
         raise Unverified(f"there are {examples.source}, and {sizes(asked.batch_sizes)} needs more")
@@ -53,13 +53,12 @@ def check(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
 
 
 def _examples(asked: CheckRequest, network: Opened) -> Examples:
-    count = max(asked.batch_sizes)
+    """As the network takes them. Raises UsageError."""
+    count, axes = max(asked.batch_sizes), dict(asked.batch_axes)
     if asked.inputs:
-        return read(Path(asked.inputs), count, network.shapes, network.view, network.inputs, dict(asked.batch_axes))
-    return random_examples(network.shapes, count, asked.seed, network.inputs)
-
-
-def _fitted(examples: Examples, network: Opened) -> Examples:
+        examples = read(Path(asked.inputs), count, network.shapes, network.view, network.inputs, axes)
+    else:
+        examples = random_examples(network.shapes, count, asked.seed, network.inputs)
     try:
         return replace(examples, rows=network.compared.fitted(examples.rows))
     except TypeError as error:
@@ -122,5 +121,5 @@ def _remedy_of_code(network: Opened, shape: tuple[int, ...]) -> str:
     net = network.watched.net
     channels = load("isobatch.models.user_factory:channels_of")(net)
     if len(shape) != 3 or channels in (None, shape[0]):
-        return f"it takes ({load('isobatch.models.user_factory:arguments_of')(net)}): {_OF_CODE}"
+        return f"it takes ({', '.join(signature(net.forward).parameters)}): {_OF_CODE}"
     return f"its first convolution takes {counted(channels, 'channel')}: --input-shape {channels}x{shape[1]}x{shape[2]}"

@@ -175,9 +175,7 @@ def _onnx(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Callable[[st
     try:
         graph = load("isobatch.models.user_networks:open_network")(path, asked.threads, batch_axes=axes)
     except Exception as error:
-        kinds = [
-            kind.__name__ for kind in type(error).__mro__
-        ]  # they live beside onnx, which is loaded in workers only
+        kinds = {kind.__name__ for kind in type(error).__mro__}  # they live beside onnx, which only workers load
         if "OnnxError" not in kinds:
             raise
         if "FixedBatch" in kinds:
@@ -220,7 +218,9 @@ def _built(
     say(f"building {spec.name}")
     calibration = None
     if spec.calibrated:
-        rows = _calibration(inputs, shapes, asked.seed + 1)
+        rows = random_examples(shapes, _CALIBRATION, asked.seed + 1, inputs).rows
+        if len(inputs) == 1 and not inputs[0].usual:  # all but pictures are records of the inputs by name
+            rows = batch_of({inputs[0].name: rows})
         calibration = store_images("calibration", Scratch().path / "calibration.raw", iter(rows))
     fields, kept = artifact_fields(spec, network, calibration), ArtifactCache(cache / "artifacts")
     artifact = built(BuildAsked(spec.name, fields, network, calibration, str(kept.root)), say)
@@ -230,11 +230,3 @@ def _built(
 def _given_at_once(asked: CheckRequest, shapes: Shapes) -> int:
     """Values of the largest batch, and of as many images alone beside it."""
     return 2 * max(asked.batch_sizes) * sum(map(math.prod, shapes))
-
-
-def _calibration(inputs: Sequence[Input], shapes: Shapes, seed: int) -> NDArray[Any]:
-    """Examples to take scales from: pictures as they are, anything else as records of the inputs by name."""
-    if not inputs or (len(inputs) == 1 and inputs[0].usual):
-        return random_examples(shapes, _CALIBRATION, seed).rows
-    rows = random_examples(shapes, _CALIBRATION, seed, inputs).rows
-    return batch_of({inputs[0].name: rows}) if len(inputs) == 1 else rows

@@ -12,8 +12,7 @@ from isobatch.pipeline.records.errors import UsageError, worst
 from isobatch.pipeline.records.study import Tool
 from isobatch.pipeline.storage.cache import in_use
 from isobatch.pipeline.storage.places import cache_root
-from isobatch.pipeline.tools.check.asked import CheckRequest
-from isobatch.pipeline.tools.check.crossing import VariantAsked
+from isobatch.pipeline.tools.check.asked import CheckRequest, VariantAsked
 from isobatch.pipeline.tools.check.next_step import next_step
 from isobatch.pipeline.tools.check.records import CheckReport, VariantChecked
 from isobatch.pipeline.workers.pool import WorkerError, Workers

@@ -42,7 +42,7 @@ _TIMEOUT_S = 30.0
 
 def examine(say: Callable[[str], None]) -> list[Finding]:
     """All findings: machine, packages, variants, storage, network. ``say`` gets a line before what takes seconds."""
-    cores, installed = available_cores(), _installed()
+    cores, pins, installed = available_cores(), _pins(), _installed()
     wanted = worker_settings(cores)
     say("asking torch and onnxruntime what they do here")
     probes = _probe(wanted)
@@ -55,8 +55,8 @@ def examine(say: Callable[[str], None]) -> list[Finding]:
         *device_findings(probes, all_variants()),
         *compiler_findings(probes),
         *settings_findings(wanted, " ".join(platform.libc_ver()).strip(), probes),
-        *package_findings(_pins(), installed),
-        *variant_findings(all_variants(), cpu_flags(), installed, probes),
+        *package_findings(pins, installed),
+        *variant_findings(all_variants(), cpu_flags(), pins, installed, probes),
         *storage_findings(_place(name, path) for name, path in (("out/", OUT.resolve()), ("cache", cache_root()))),
         Finding(
             "network", "network", "ok", "not needed; only --weights imagenet-v1, imagenet-v2 and pretrained download"

@@ -108,10 +108,15 @@ def package_findings(pins: Mapping[str, str], installed: Mapping[str, str]) -> l
 
 
 def variant_findings(
-    specs: Sequence[VariantSpec], flags: frozenset[str], installed: Mapping[str, str], probes: Probes
+    specs: Sequence[VariantSpec],
+    flags: frozenset[str],
+    pins: Mapping[str, str],
+    installed: Mapping[str, str],
+    probes: Probes,
 ) -> list[Finding]:
     """Each variant: whether it can be built and run here, and with what reservation. Names as in package_findings."""
-    return [_variant(spec, flags, installed, probes) for spec in specs]
+    install = "pip install -c requirements.txt" if pins else "pip install"  # what is there keeps its version
+    return [_variant(spec, flags, installed, probes, install) for spec in specs]
 
 
 def _in_its_place(required: str, installed: Mapping[str, str]) -> str:
@@ -121,16 +126,18 @@ def _in_its_place(required: str, installed: Mapping[str, str]) -> str:
     return "" if same_version(has, version) else has
 
 
-def _variant(spec: VariantSpec, flags: frozenset[str], installed: Mapping[str, str], probes: Probes) -> Finding:
+def _variant(
+    spec: VariantSpec, flags: frozenset[str], installed: Mapping[str, str], probes: Probes, install: str
+) -> Finding:
     absent = [name for name in _BUILT_WITH[spec.runtime] if name not in installed]
     if absent:
-        return _finding(spec, "missing", f"needs {listed(absent)}", f"pip install {' '.join(absent)}")
+        return _finding(spec, "missing", f"needs {listed(absent)}", f"{install} {' '.join(absent)}")
     unmet = {required: has for required in spec.requires if (has := _in_its_place(required, installed))}
     if unmet:
         state: State = "limited" if spec.optional or spec.extra else "missing"
         needs = listed([f"{required} ({has})" for required, has in unmet.items()])
         text = f"{'optional: ' if spec.optional or spec.extra else ''}needs {needs}"
-        return _finding(spec, state, text, f"pip install {' '.join(unmet)}")
+        return _finding(spec, state, text, f"{install} {' '.join(unmet)}")
     if spec.compiled and probes.lacking is not None:
         why, remedy = probes.lacking
         return _finding(spec, "limited", f"optional: {why}", remedy)

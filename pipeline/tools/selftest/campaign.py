@@ -6,8 +6,8 @@ from isobatch.models.planted import Fault
 from isobatch.pipeline.explain.causes import all_causes
 from isobatch.pipeline.machine.environment import worker_settings
 from isobatch.pipeline.prepare.state import Progress
-from isobatch.pipeline.tools.selftest.crossing import Examined, FaultAsked, InnocentsAsked, InnocentsTried
-from isobatch.pipeline.tools.selftest.judge import Innocence, Outcome, SelfTest, innocence, judged
+from isobatch.pipeline.tools.selftest.crossing import Examined, FaultAsked, Innocence, InnocentsAsked
+from isobatch.pipeline.tools.selftest.judge import Outcome, SelfTest, judged
 from isobatch.pipeline.workers.pool import WorkerError, Workers
 from isobatch.pipeline.workers.wire import Told
 
@@ -54,4 +54,4 @@ def _innocence(workers: Workers, trials: int, seed: int, progress: Progress) -> 
         )
     except WorkerError as error:
         return None, error.reason
-    return innocence(InnocentsTried.of(answer), trials), None
+    return Innocence.of(answer), None

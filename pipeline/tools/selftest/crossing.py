@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from isobatch.pipeline.compare.statistics import rate_upper
 from isobatch.pipeline.workers.wire import Crossing
 
 
@@ -50,9 +51,18 @@ class Accused(Crossing):
 
 
 @dataclass(frozen=True)
-class InnocentsTried(Crossing):
-    """Who was accused, of how many layers, by comparing how many elements."""
+class Innocence(Crossing):
+    """Of ``trials`` networks in which no layer depends on N, those that were accused all the same.
 
+    ``layers`` were looked at, by comparing ``tried`` elements.
+    """
+
+    trials: int
     accused: tuple[Accused, ...]
     layers: int
     tried: int
+
+    @property
+    def upper95(self) -> float:
+        """Exact one-sided bound on the rate of false accusations."""
+        return rate_upper(len(self.accused), self.trials)

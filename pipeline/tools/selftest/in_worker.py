@@ -7,7 +7,7 @@ from isobatch.models.planted import RESNET50, find_fault
 from isobatch.models.registry import load
 from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.explain.origins import explain_origins
-from isobatch.pipeline.tools.selftest.crossing import Accused, Examined, FaultAsked, InnocentsAsked, InnocentsTried
+from isobatch.pipeline.tools.selftest.crossing import Accused, Examined, FaultAsked, Innocence, InnocentsAsked
 from isobatch.pipeline.workers.wire import Emit, Told
 
 SIZES = (2, 3, 4)
@@ -38,7 +38,7 @@ def examine(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
 
 
 def innocents(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    """Look for origins in the networks of ``InnocentsAsked``: ``InnocentsTried``."""
+    """Look for origins in the networks of ``InnocentsAsked``: ``Innocence``."""
     asked = InnocentsAsked.of(payload)
     accused: list[Accused] = []
     layers = tried = 0
@@ -51,4 +51,4 @@ def innocents(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         layers += len(findings)
         tried += sum(finding.tried for finding in findings.values())
         emit(Told(images=1).to_json())
-    return InnocentsTried(tuple(accused), layers, tried).to_json()
+    return Innocence(asked.trials, tuple(accused), layers, tried).to_json()

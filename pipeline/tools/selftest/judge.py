@@ -6,10 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from isobatch.models.planted import Fault
-from isobatch.pipeline.compare.statistics import rate_upper
 from isobatch.pipeline.records.errors import Exit, worst
 from isobatch.pipeline.records.wording import listed
-from isobatch.pipeline.tools.selftest.crossing import Accused, Examined, InnocentsTried
+from isobatch.pipeline.tools.selftest.crossing import Examined, Innocence
 
 State = Literal["found", "missed", "not checked"]
 NOTHING = "unexplained"
@@ -38,20 +37,6 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Innocence:
-    """Of ``trials`` networks in which no layer depends on N, those that were accused all the same.
-
-    ``upper95``: exact one-sided bound on the rate of false accusations.
-    """
-
-    trials: int
-    accused: tuple[Accused, ...]
-    layers: int
-    tried: int
-    upper95: float
-
-
-@dataclass(frozen=True)
 class SelfTest:
     """Everything the self-test says."""
 
@@ -72,7 +57,7 @@ class SelfTest:
                 {"planted": planted, "named": named, "count": count}
                 for (planted, named), count in sorted(confusion(self.outcomes).items())
             ],
-            "innocence": self.innocence and asdict(self.innocence),
+            "innocence": self.innocence and asdict(self.innocence) | {"upper95": self.innocence.upper95},
             "innocence_failed": self.innocence_failed,
             "threads": self.threads,
             "seed": self.seed,
@@ -94,12 +79,6 @@ def judged(fault: Fault, examined: Examined, built: Collection[str]) -> Outcome:
         return Outcome(fault, "not checked", f"no cause named {listed(unbuilt)} is built in", examined)
     instead = listed([outcome.mechanism, *outcome.triggers])
     return Outcome(fault, "missed", f"{listed(lacking)} was expected, and {instead} named", examined)
-
-
-def innocence(tried: InnocentsTried, trials: int) -> Innocence:
-    """The rate of false accusations with its bound."""
-    accused = tried.accused
-    return Innocence(trials, accused, tried.layers, tried.tried, rate_upper(len(accused), trials))
 
 
 def confusion(outcomes: Sequence[Outcome]) -> Counter[tuple[str, str]]:

@@ -1,8 +1,11 @@
 """The frozen records of a comparison of two runs: ``a`` is relied on so far, ``b`` may replace it."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 from isobatch.pipeline.records.study import Condition, Real, Record, Verdict
+
+ChangeKind = Literal["regression", "improvement", "other"]
 
 
 class RunNamed(Record):
@@ -61,10 +64,11 @@ class SetCompared(Record):
     only_in_one: tuple[str, ...] = ()  # of ``notes`` those that say what only one run has
 
 
-class Change(Record):
+@dataclass(frozen=True)
+class Change:
     """What one run says and the other does not. ``variant`` None: of the whole run; ``inputs`` None: of all sets."""
 
-    kind: Literal["regression", "improvement", "other"]
+    kind: ChangeKind
     what: str
     a: str
     b: str

@@ -1,38 +1,35 @@
 """What changed from one run to another, and which changes are regressions: the rules of the gate."""
 
 from collections.abc import Mapping
-from typing import Literal
 
 from isobatch.pipeline.decide.ranges import range_words
 from isobatch.pipeline.decide.recommend import as_good
 from isobatch.pipeline.decide.repaired_variants import with_repairs
 from isobatch.pipeline.records.study import VERDICTS, Cost, DecidedBy, Interval, Study, VariantResult
 from isobatch.pipeline.records.wording import condition_words, counted, held, number, percent
-from isobatch.pipeline.tools.two_runs.records import Change, SetCompared
-
-Kind = Literal["regression", "improvement", "other"]
+from isobatch.pipeline.tools.two_runs.records import Change, ChangeKind, SetCompared
 
 
 def run_changes(a: Study, b: Study) -> list[Change]:
     """Changes of the runs as wholes: whether the policy is met, what is recommended, the answer."""
     changes = []
     if a.answer and b.answer and a.answer.verdict != b.answer.verdict:
-        changes.append(_change("other", "answer", a.answer.verdict or "none", b.answer.verdict or "none"))
+        changes.append(Change("other", "answer", a.answer.verdict or "none", b.answer.verdict or "none"))
     if a.recommendation is None or b.recommendation is None:
         return changes
     chosen = [study.recommendation.chosen if study.recommendation else None for study in (a, b)]
     if a.recommendation.policy != b.recommendation.policy:
         note = "the policies differ, so meeting them is not compared"
         if chosen[0] != chosen[1]:
-            changes.append(_change("other", "recommended", chosen[0] or "nothing", chosen[1] or "nothing", note=note))
+            changes.append(Change("other", "recommended", chosen[0] or "nothing", chosen[1] or "nothing", note=note))
     elif (chosen[0] is None) != (chosen[1] is None):
-        kind: Kind = "regression" if chosen[1] is None else "improvement"
+        kind: ChangeKind = "regression" if chosen[1] is None else "improvement"
         met = [f"met by {name}" if name else "not met" for name in chosen]
-        changes.append(_change(kind, "policy", *met))
+        changes.append(Change(kind, "policy", *met))
     elif chosen[0] != chosen[1]:
         pairs = (("A", a.recommendation, chosen[1]), ("B", b.recommendation, chosen[0]))
         unsure = [f"run {run} calls {other} as good" for run, decided, other in pairs if as_good(decided) == other]
-        changes.append(_change("other", "recommended", str(chosen[0]), str(chosen[1]), note="; ".join(unsure)))
+        changes.append(Change("other", "recommended", str(chosen[0]), str(chosen[1]), note="; ".join(unsure)))
     return changes
 
 
@@ -42,11 +39,11 @@ def variant_changes(a: VariantResult, b: VariantResult, inputs: Mapping[str, str
     ``inputs``: the shared sets, by their names in run ``a`` to those in run ``b``; accuracy and cost count only there.
     """
     if a.status != b.status:
-        kind: Kind = "other"
+        kind: ChangeKind = "other"
         if "measured" in (a.status, b.status):
             kind = "regression" if a.status == "measured" else "improvement"
         note = (b.reason if kind != "improvement" else a.reason) or ""
-        return [_change(kind, "status", a.status, b.status, a.name, note=note)]
+        return [Change(kind, "status", a.status, b.status, a.name, note=note)]
     return [*_accuracy(a, b, inputs), *_ranges(a, b), *_repairs(a, b), *_cost(a, b, inputs)]
 
 
@@ -62,8 +59,8 @@ def set_changes(a: VariantResult, b: VariantResult, compared: SetCompared, input
     side, inputs = (b, inputs_b) if worse else (a, compared.inputs)
     decided = next((verdict.decided_by for verdict in side.by_inputs if verdict.inputs == inputs), None)
     note = "; ".join([*([_why(decided)] if decided else []), *compared.only_in_one])
-    kind: Kind = "regression" if worse else "improvement"
-    return [_change(kind, "verdict", before, after or "none", a.name, compared.inputs, note)]
+    kind: ChangeKind = "regression" if worse else "improvement"
+    return [Change(kind, "verdict", before, after or "none", a.name, compared.inputs, note)]
 
 
 def _why(decided: DecidedBy) -> str:
@@ -78,13 +75,13 @@ def _accuracy(a: VariantResult, b: VariantResult, inputs: Mapping[str, str]) -> 
     texts = []
     if a.accuracy_drop and b.accuracy_drop and a.accuracy_drop.decided != b.accuracy_drop.decided:
         decided = a.accuracy_drop.decided or "no limit", b.accuracy_drop.decided or "no limit"
-        kinds: dict[tuple[str, str], Kind] = {("met", "not-met"): "regression", ("not-met", "met"): "improvement"}
+        kinds: dict[tuple[str, str], ChangeKind] = {("met", "not-met"): "regression", ("not-met", "met"): "improvement"}
         note = f"drop {percent(a.accuracy_drop.value)} and {percent(b.accuracy_drop.value)}"
         kind = kinds.get(decided, "other")
-        texts.append(_change(kind, "accuracy drop", decided[0], decided[1], a.name, note=note))
+        texts.append(Change(kind, "accuracy drop", decided[0], decided[1], a.name, note=note))
     if a.accuracy.n == b.accuracy.n and a.accuracy.top1 != b.accuracy.top1:
         before, after = percent(a.accuracy.top1), percent(b.accuracy.top1)
-        texts.append(_change("other", "top-1", before, after, a.name, note=counted(a.accuracy.n, "labelled image")))
+        texts.append(Change("other", "top-1", before, after, a.name, note=counted(a.accuracy.n, "labelled image")))
     return texts
 
 
@@ -97,11 +94,9 @@ def _ranges(a: VariantResult, b: VariantResult) -> list[Change]:
             continue
         lost = any(n <= before.to for n in after.failed_at)
         if lost or any(n <= after.to for n in before.failed_at):
-            kind: Kind = "regression" if lost else "improvement"
+            kind: ChangeKind = "regression" if lost else "improvement"
             values = f"up to N = {before.to}", f"up to N = {after.to}"
-            changes.append(
-                _change(kind, "verified", *values, variant.name, note=range_words(after if lost else before))
-            )
+            changes.append(Change(kind, "verified", *values, variant.name, note=range_words(after if lost else before)))
     return changes
 
 
@@ -109,7 +104,7 @@ def _repairs(a: VariantResult, b: VariantResult) -> list[Change]:
     """Repairs that hold in one run and were tried without success in the other. They do not gate: the policy does."""
     theirs = {repair.name: repair for repair in b.repairs or []}
     return [
-        _change("other", f"repair {repair.name}", held(repair), held(theirs[repair.name]), a.name)
+        Change("other", f"repair {repair.name}", held(repair), held(theirs[repair.name]), a.name)
         for repair in a.repairs or []
         if repair.name in theirs and theirs[repair.name].state != repair.state
     ]
@@ -126,9 +121,9 @@ def _cost(a: VariantResult, b: VariantResult, inputs: Mapping[str, str]) -> list
             ratio = f"{number(other.median / interval.median)} x; " if interval.median else ""
             note = f"{ratio}the 95 % intervals do not meet"
             values = f"{number(interval.median)} {unit}", f"{number(other.median)} {unit}"
-            texts.append(_change("other", what, *values, a.name, note=note))
+            texts.append(Change("other", what, *values, a.name, note=note))
     if mine.size_bytes != theirs.size_bytes:
-        texts.append(_change("other", "size", f"{mine.size_bytes:,} bytes", f"{theirs.size_bytes:,} bytes", a.name))
+        texts.append(Change("other", "size", f"{mine.size_bytes:,} bytes", f"{theirs.size_bytes:,} bytes", a.name))
     return texts
 
 
@@ -147,9 +142,3 @@ def _disjoint(a: Interval, b: Interval) -> bool:
     if a.low95 is None or a.high95 is None or b.low95 is None or b.high95 is None:
         return False  # timed once: nothing can be said
     return a.high95 < b.low95 or b.high95 < a.low95
-
-
-def _change(
-    kind: Kind, what: str, a: str, b: str, variant: str | None = None, inputs: str | None = None, note: str = ""
-) -> Change:
-    return Change(kind=kind, what=what, a=a, b=b, variant=variant, inputs=inputs, note=note)

@@ -1,5 +1,7 @@
 """A run's stored output rows, found by their fingerprint: a file that a report does not vouch for is never used."""
 
+from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,32 +19,30 @@ Rows = tuple[NDArray[np.int64], NDArray[Any]]
 """Indices of the images, int64 [images] rising, and their output rows [images, classes] in the network's own type."""
 
 
-class StoredOutputs:
-    """The evidence of a run's folder. One variant's evidence is held at a time."""
+def stored_outputs(folder: Path) -> Callable[[str, Fingerprint], Rows | None]:
+    """What finds the rows of a run's folder whose bytes have a variant's fingerprint; None where no intact evidence of
+    them is left. One variant's evidence is held at a time.
+    """
+    read = lru_cache(maxsize=1)(partial(_read, folder / "evidence"))
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder / "evidence"
-        self._variant: str | None = None
-        self._found: dict[tuple[str, int, str], Evidence] = {}
-
-    def rows(self, variant: str, fingerprint: Fingerprint) -> Rows | None:
-        """The rows whose bytes have this fingerprint; None where no intact evidence of them is left."""
-        if variant != self._variant:
-            self._variant, self._found = variant, self._read(variant)
-        evidence = self._found.get((fingerprint.inputs, fingerprint.batch_size, fingerprint.sha256))
+    def rows(variant: str, fingerprint: Fingerprint) -> Rows | None:
+        evidence = read(variant).get((fingerprint.inputs, fingerprint.batch_size, fingerprint.sha256))
         return None if evidence is None else rows_seen(evidence, fingerprint.batch_size)
 
-    def _read(self, variant: str) -> dict[tuple[str, int, str], Evidence]:
-        stored: dict[tuple[str, int, str], Evidence] = {}
-        if Path(variant).name != variant:  # the name stands in a report, which anybody may have written
-            return stored
-        for file in sorted((self._folder / variant).glob("*.safetensors")):
-            if not file.is_file():  # a pipe would be waited for
-                continue
-            try:
-                evidence = read_evidence(file)
-            except StoreError:  # damaged: as good as absent
-                continue
-            for n in [1, *batch_sizes(evidence, "batched")]:
-                stored.setdefault((evidence.inputs, n, digest_of(rows_seen(evidence, n)[1])), evidence)
+    return rows
+
+
+def _read(folder: Path, variant: str) -> dict[tuple[str, int, str], Evidence]:
+    stored: dict[tuple[str, int, str], Evidence] = {}
+    if Path(variant).name != variant:  # the name stands in a report, which anybody may have written
         return stored
+    for file in sorted((folder / variant).glob("*.safetensors")):
+        if not file.is_file():  # a pipe would be waited for
+            continue
+        try:
+            evidence = read_evidence(file)
+        except StoreError:  # damaged: as good as absent
+            continue
+        for n in [1, *batch_sizes(evidence, "batched")]:
+            stored.setdefault((evidence.inputs, n, digest_of(rows_seen(evidence, n)[1])), evidence)
+    return stored

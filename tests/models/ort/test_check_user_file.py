@@ -14,6 +14,7 @@ from isobatch.models.ort.check_user_file import OnnxError, check_onnx
 from isobatch.models.ort.external_data import FixedBatch
 from isobatch.models.ort.session import open_session
 from isobatch.models.shared.regular_files import Altered
+from isobatch.models.user_graphs import GraphRunner
 from tests.models.ort.small_onnx import classifier, pixels
 
 
@@ -225,6 +226,15 @@ def unknown_operator(model: onnx.ModelProto) -> None:
     model.graph.node[1].op_type = "Rely"
 
 
+def withdrawn_operator(model: onnx.ModelProto, operator: str = "GroupNormalization") -> None:
+    model.graph.node[1].op_type = operator
+    model.opset_import[0].version = 18
+
+
+def withdrawn_for_good(model: onnx.ModelProto) -> None:
+    withdrawn_operator(model, "Scatter")
+
+
 def sparse(model: onnx.ModelProto) -> None:
     values, places = (
         helper.make_tensor(n, t, [1], [1]) for n, t in (("thin", TensorProto.FLOAT), ("", TensorProto.INT64))
@@ -253,6 +263,8 @@ def dangling_input(model: onnx.ModelProto) -> None:
         (zero_axis, "an axis of 'images' has length 0"),
         (custom_domain, "custom domain 'my.company'"),
         (unknown_operator, "nearest: 'Relu'"),
+        (withdrawn_operator, "'GroupNormalization' .* with opset 21, where it is defined anew"),
+        (withdrawn_for_good, "'Scatter' .* with another operator in its place"),
         (future_opset, "opset 9999"),
         (no_opset, "opset 0"),
         (dangling_input, "nowhere"),
@@ -295,11 +307,36 @@ def test_an_input_that_nothing_reads_is_left_out_and_said(tmp_path: Path) -> Non
     assert checked.notes == ("nothing reads its input 'mask', which is left out",)
 
 
-def test_a_shape_that_is_missing_is_learnt_from_a_call(tmp_path: Path) -> None:
+def test_a_shape_that_is_missing_is_inferred_or_else_learnt_from_a_call(tmp_path: Path) -> None:
     model = classifier()
     no_output_shape(model)
     checked = check_onnx(saved(tmp_path, model))
+    assert checked.num_classes == 10 and "inferred" in checked.notes[0]
+    model.graph.node.append(helper.make_node("Gelu", ["logits"], ["curved"], domain="com.microsoft"))  # onnx knows none
+    model.graph.output[0].name = "curved"
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    checked = check_onnx(saved(tmp_path, model))
     assert checked.num_classes == 10 and "learnt from a call" in checked.notes[0]
+
+
+@pytest.mark.parametrize("axes", [("time", "n"), (None, None)])
+def test_where_the_batch_of_a_recurrent_network_is_follows_through_outputs_without_a_shape(
+    tmp_path: Path, axes: tuple[str | None, str | None]
+) -> None:
+    draws = np.random.default_rng(0)
+    weights = {"w": (1, 6, 3), "r": (1, 6, 2)}
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [*axes, 3])
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("steps", "last")]
+    stored = [numpy_helper.from_array(draws.random(shape, np.float32), name) for name, shape in weights.items()]
+    gru = helper.make_node("GRU", ["x", "w", "r"], ["steps", "last"], hidden_size=2)
+    graph = helper.make_graph([gru], "g", [given], outputs, stored)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    path = saved(tmp_path, model)
+    with GraphRunner(path, 1) as runner, pytest.raises(TypeError, match=r"--batch-axis x=1,steps=2,last=1,"):
+        runner.learn(draws.random((2, 5, 3), np.float32))
+    checked = check_onnx(path, batch_axes={"x": 1, "steps": 2, "last": 1})  # the remedy works
+    (steps, last) = open_session(checked.model.SerializeToString(), 1).run(None, {"x": np.ones((4, 5, 3), np.float32)})
+    assert (steps.shape, last.shape) == ((4, 5, 1, 2), (4, 1, 2))
 
 
 @pytest.mark.parametrize("size", [1, 4])

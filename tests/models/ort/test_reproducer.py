@@ -9,7 +9,7 @@ from isobatch.models.spec.case import Reproducible
 from isobatch.models.spec.runner import Layer, Rows
 from isobatch.models.spec.words import RunnerSettings
 from isobatch.pipeline.explain.locate import locate
-from isobatch.pipeline.explain.reproducer.write import write_reproducers
+from isobatch.pipeline.explain.reproducer.write import FOLDER, Starter, write_reproducers
 from tests.models.ort.small_onnx import build, classifier, pixels, request
 from tests.waiting import ENDS_S
 
@@ -35,10 +35,11 @@ def test_a_case_gives_the_bytes_of_the_deployed_layer(tmp_path: Path) -> None:
 def test_the_dynamic_layers_scripts_show_their_scale_at_work(tmp_path: Path) -> None:
     artifact = build("ort-int8-dynamic", request(tmp_path, classifier()), tmp_path)
     run_folder = tmp_path / "run"
-    with load(find_variant("ort-int8-dynamic").open)(artifact, SETTINGS) as runner:
+    starting = Starter("onnxruntime", run_folder / FOLDER)
+    with load(find_variant("ort-int8-dynamic").open)(artifact, SETTINGS) as runner, starting as starter:
         images = pixels(4)
         located = locate(runner, images, [2, 4], seed=1)
-        found = write_reproducers(runner, located, images, "ort-int8-dynamic", run_folder, seed=1)
+        found = write_reproducers(runner, located, images, "ort-int8-dynamic", run_folder, 1, starter)
     origins = {name for name, finding in located.findings.items() if finding.batch_sizes}
     assert origins and set(found) == origins
     assert all(one.path for one in found.values()), found

@@ -52,6 +52,12 @@ def test_watching_changes_no_bit(runner: OrtRunner, count: int, monkeypatch: pyt
     assert len(layers) == len(set(layers)) > 3  # more than one segment
 
 
+def test_the_graph_that_runs_is_the_same_each_time(tmp_path: Path) -> None:
+    """By names too: a repaired one is known by its hash, and onnxruntime numbers some nodes in any order."""
+    onnx.save(classifier(), tmp_path / "net.onnx")
+    assert len({optimised_graph(tmp_path / "net.onnx", 1).SerializeToString(deterministic=True) for _ in range(6)}) == 1
+
+
 def test_what_is_seen_is_what_one_session_of_the_whole_graph_holds(artifacts: dict[str, Artifact]) -> None:
     images = pixels(4, seed=4)
     for name in NAMES:

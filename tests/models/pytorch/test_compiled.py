@@ -14,8 +14,8 @@ from torch import nn
 from isobatch.models.machine import cpp_compiler
 from isobatch.models.pytorch.compiled import CompiledTorchRunner, open_runner
 from isobatch.models.pytorch.kernels import lacks_arithmetic
-from isobatch.models.pytorch.runner import to_numpy
 from isobatch.models.pytorch.switches import turned
+from isobatch.models.pytorch.tensors import to_numpy
 from isobatch.models.registry import find_variant, how_to_add, installed
 from isobatch.models.spec.runner import WHOLE, Canonical, Inspectable
 from isobatch.models.spec.templates.network_canonical import InCanonicalShape

@@ -31,7 +31,7 @@ def net() -> nn.Module:
 
 
 def opened(cuda: CudaOptions | None = None, dtype: torch.dtype = torch.float32) -> DeviceTorchRunner:
-    return DeviceTorchRunner(lambda: seeded(net), RunnerSettings(1, cuda=cuda), dtype, Device())
+    return DeviceTorchRunner(lambda: seeded(net), RunnerSettings(1, cuda=cuda), dtype, device=Device())
 
 
 def test_it_offers_all_that_a_float_network_does_but_the_host_s_threads() -> None:

@@ -13,7 +13,7 @@ from isobatch.models.pytorch.float import build, rounding
 from isobatch.models.registry import find_variant, load
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.words import Artifact, Network, RunnerSettings, VariantUnavailable
-from isobatch.models.weights.networks import State
+from isobatch.models.weights.state_dicts import State
 
 FLOATS = ("fp64", "fp32", "fp16", "bf16")
 Built = Callable[[str], Artifact]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from isobatch.pipeline import compare_batch_invariance
-from isobatch.pipeline.api import first_origin
+from isobatch.pipeline.api import compared_with_origin
 from isobatch.pipeline.testing import assert_batch_invariant
 from tests.models.pytorch.small_networks import OneUlpWhenBatched, seeded
 
@@ -88,8 +88,8 @@ def test_a_difference_is_found_beside_tensors_without_rows(part: type[nn.Module]
     net = seeded(lambda: Odd(part() if part is not Mapped else Mapped(8, 8)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch calls nested tensors a prototype
-        assert compare_batch_invariance(net, IMAGES).verdict == "batch-variant"
-        assert "planted" in str(first_origin(net, IMAGES))
+        result, start = compared_with_origin(net, IMAGES, None, 0.0)
+    assert result.verdict == "batch-variant" and "planted" in str(start)
 
 
 @pytest.mark.parametrize("part", [Sparse, Differentiating])

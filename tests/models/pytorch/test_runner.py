@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from isobatch.models.pytorch.kernels import rounding_error
-from isobatch.models.pytorch.runner import TorchRunner, to_numpy, torch_threads
+from isobatch.models.pytorch.runner import TorchRunner, torch_threads
+from isobatch.models.pytorch.tensors import to_numpy
 from isobatch.models.spec.runner import Quantized, Runner
 from isobatch.models.spec.words import RunnerSettings, VariantUnavailable
 

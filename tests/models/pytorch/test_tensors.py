@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from isobatch.models.pytorch.int8.modules import known_deprecations
-from isobatch.models.pytorch.runner import to_numpy
-from isobatch.models.pytorch.tensors import Form, Slot, to_torch
+from isobatch.models.pytorch.tensors import Form, Slot, to_numpy, to_torch
 
 
 def shaped(count: int, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import save_file
 
 from isobatch.models.weights.checkpoint import WeightsError, fitted, open_checkpoint
-from isobatch.models.weights.networks import State, architecture
+from isobatch.models.weights.networks import architecture
+from isobatch.models.weights.state_dicts import State
 from isobatch.models.weights.tensor_names import as_named
 
 

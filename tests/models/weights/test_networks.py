@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from isobatch.models.spec.words import Network, VariantUnavailable
 from isobatch.models.weights import networks
-from isobatch.models.weights.networks import State
+from isobatch.models.weights.state_dicts import State
 
 
 def test_an_unknown_model_is_answered_with_the_nearest() -> None:

@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from isobatch.models.weights.digits.weights import fingerprint
-from isobatch.models.weights.networks import State, skeleton, with_state
+from isobatch.models.weights.networks import skeleton, with_state
 from isobatch.models.weights.random_weights import random_state
+from isobatch.models.weights.state_dicts import State
 
 
 def test_the_weights_are_the_same_on_every_machine(resnet18_state: State) -> None:

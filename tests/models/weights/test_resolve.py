@@ -13,8 +13,9 @@ from isobatch.models.spec.images import IMAGENET, View
 from isobatch.models.spec.resolved import ResolvedWeights
 from isobatch.models.weights import resolve as weights
 from isobatch.models.weights.found import first_entry, view_of
-from isobatch.models.weights.networks import State, architecture, known_models
+from isobatch.models.weights.networks import architecture, known_models
 from isobatch.models.weights.resolve import WeightsError
+from isobatch.models.weights.state_dicts import State
 from isobatch.models.weights.torchvision_compat import torchvision
 
 MODEL = "shufflenet_v2_x0_5"

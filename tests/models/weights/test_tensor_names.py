@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from isobatch.models.weights.checkpoint import WeightsError
-from isobatch.models.weights.networks import State, skeleton
+from isobatch.models.weights.networks import skeleton
+from isobatch.models.weights.state_dicts import State
 from isobatch.models.weights.tensor_names import as_named
 
 EXPECTED = ("stem.weight", "layer.0.weight", "layer.1.weight", "fc.weight")

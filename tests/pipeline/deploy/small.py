@@ -81,5 +81,5 @@ def shipped(folder: Path, scratch: Path) -> Path:
         repair=Repair(name="native", batch_invariant=True, scope="4 images"),
         environment=read_environment(1, {}, {}),
     )
-    deliver(record, files, {INPUTS_FILE: images}, folder, ["A fact with `marks`."])
+    deliver(record, files, scratch, folder, ["A fact with `marks`."])
     return folder

@@ -136,7 +136,7 @@ def test_the_loader_splits_larger_calls_into_the_verified_range(tmp_path: Path) 
 
 
 def test_pictures_become_what_the_study_would_have_made_of_them(tmp_path: Path) -> None:
-    """The loader has its own copy of the decoder: the pixels are the same."""
+    """The loader cuts and scales by itself: the pixels are the same."""
     from PIL import Image
 
     from isobatch.models.spec.images import View, normalise

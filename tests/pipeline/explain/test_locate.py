@@ -17,7 +17,8 @@ from isobatch.models.spec.words import Effective
 from isobatch.pipeline.explain.findings import Located
 from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.explain.search_bounds import DEFAULT, FULL, Search
-from isobatch.pipeline.repair.ladder import Tried, best, climb
+from isobatch.pipeline.repair.ladder import Tried, climb
+from isobatch.pipeline.repair.records import best
 from isobatch.pipeline.repair.rungs import Bench
 from isobatch.pipeline.repair.verify import Scope
 from isobatch.pipeline.storage.files import write_bytes

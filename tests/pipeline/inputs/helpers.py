@@ -1,4 +1,4 @@
-"""Requests and pictures for the tests of the input stage: small sizes, and a draw that needs no torch."""
+"""Requests and pictures for the tests of the input stage: small sizes."""
 
 import hashlib
 from pathlib import Path
@@ -9,18 +9,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from isobatch.models.spec.images import Images
-from isobatch.pipeline.inputs import InputsRequest, PreparedSet, prepare
+from isobatch.pipeline.inputs import PreparedSet, SetsAsked, prepare
 
 
-def draw(path: Path, seed: int, n: int, size: int) -> str:
-    values = np.random.default_rng(seed).standard_normal((n, 3, size, size), dtype=np.float32).tobytes()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(values)
-    return hashlib.sha256(values).hexdigest()
-
-
-def ask(tmp_path: Path, asked: object, **options: Any) -> InputsRequest:
-    return InputsRequest(**{"image_size": 16, "draw": draw, "folder": tmp_path / "out", **options, "asked": str(asked)})
+def ask(tmp_path: Path, asked: object, **options: Any) -> SetsAsked:
+    return SetsAsked(**{"image_size": 16, "folder": tmp_path / "out", **options, "asked": str(asked)})
 
 
 def one(tmp_path: Path, asked: object, **options: Any) -> PreparedSet:

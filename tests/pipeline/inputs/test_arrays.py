@@ -7,7 +7,7 @@ from safetensors.numpy import save_file
 
 from isobatch.models.spec.images import View
 from isobatch.models.spec.interface import Input
-from isobatch.pipeline.inputs import InputError, InputsRequest, PreparedSet, prepare
+from isobatch.pipeline.inputs import InputError, PreparedSet, SetsAsked, prepare
 
 TOKENS = (Input("ids", "int64", (None,), below=100), Input("mask", "bool", (None,)))
 PIXELS = (Input("images", "uint8", (None, None, 3)),)
@@ -16,12 +16,8 @@ GREY = (Input("images", "float16", (1, 8, 8)),)
 FEATURES = (Input("x", "float32", (20,)),)
 
 
-def never(path: Path, seed: int, n: int, size: int) -> str:
-    raise AssertionError("nothing is to be drawn by torch")
-
-
 def prepared(folder: Path, asked: Path | str, interface: tuple[Input, ...], **more: Any) -> PreparedSet:
-    request = InputsRequest(str(asked), folder / "stored", draw=never, interface=interface, **more)
+    request = SetsAsked(str(asked), folder / "stored", interface=interface, **more)
     (found,) = prepare(request)
     return found
 
@@ -125,7 +121,7 @@ def test_arrays_are_drawn_where_a_network_takes_no_pictures(
     rows = found.evaluation.read(0, 4)
     values = rows if rows.dtype.names is None else rows[name]
     assert len(rows) == 4 and low <= values.min() and values.max() <= high
-    assert "drawn values, not yours" in found.record.note
+    assert found.record.drawn and "drawn values, not yours" in found.record.note
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_height_and_width(tmp_path: Path, picture: tuple[int, int]) -> None:
 def test_channels_last_are_seen_from_the_shape_or_said(tmp_path: Path) -> None:
     array = np.random.default_rng(0).integers(0, 256, (9, 5, 7, 3), dtype=np.uint8)
     np.save(tmp_path / "mine.npy", array)
-    found = one(tmp_path, tmp_path / "mine.npy", images=9, calibration_images=2)
+    found = one(tmp_path, tmp_path / "mine.npy", images=9)
     assert {row.tobytes() for row in pixels(found.evaluation)} <= {row.tobytes() for row in array}
     assert "channels come last (NHWC)" in found.record.note
     with pytest.raises(InputError, match=r"\[n, 3, height, width\] is needed"):

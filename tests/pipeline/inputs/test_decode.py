@@ -180,5 +180,5 @@ def test_whatever_a_decoder_raises_becomes_a_reason(tmp_path: Path, monkeypatch:
         raise ZeroDivisionError("inside\nthe decoder")
 
     noise(1).save(tmp_path / "a.png")
-    monkeypatch.setattr(module, "_rgb", explode)
+    monkeypatch.setattr(module, "rgb", explode)
     assert reason(tmp_path / "a.png") == "cannot be decoded: inside?the decoder"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from isobatch.pipeline.inputs import InputError
+from isobatch.pipeline.inputs import InputError, own
 from isobatch.pipeline.inputs.decode import decode
 
 from .helpers import noise, one, pictures, pixels, rows
@@ -133,9 +133,10 @@ def labelled_folder(tmp_path: Path) -> Path:
     return pictures(tmp_path / "mine", *(f"{kind}/{i}.png" for kind in ("1", "tabby_cat") for i in range(9)))
 
 
-def test_sub_folders_label_the_pictures(tmp_path: Path) -> None:
+def test_sub_folders_label_the_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own, "CALIBRATION_IMAGES", 4)
     folder = labelled_folder(tmp_path)
-    found = one(tmp_path, folder, class_names=("dog", "bird", "tabby cat"), images=6, calibration_images=4)
+    found = one(tmp_path, folder, class_names=("dog", "bird", "tabby cat"), images=6)
     assert found.record.labelled
     assert found.labelled is not None
     assert not (tmp_path / "out" / "folder-labelled.u8").exists()

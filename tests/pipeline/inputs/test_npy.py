@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from isobatch.pipeline.inputs import InputError, InputsRequest, npy
+from isobatch.pipeline.inputs import InputError, SetsAsked, own
 from isobatch.pipeline.inputs.choose import Choice
-from isobatch.pipeline.inputs.own import Own, choose_own
 
 from .helpers import noise, one
 
@@ -54,11 +53,13 @@ def test_duplicates_shrink_n(tmp_path: Path) -> None:
 
 
 def test_a_file_replaced_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def replaced(own: Own, request: InputsRequest) -> Choice:
-        saved(tmp_path, FLOATS[:4])
-        return choose_own(own, request)
+    choose_own = own.choose_own
 
-    monkeypatch.setattr(npy, "choose_own", replaced)
+    def replaced(mine: own.Own, request: SetsAsked) -> Choice:
+        saved(tmp_path, FLOATS[:4])
+        return choose_own(mine, request)
+
+    monkeypatch.setattr(own, "choose_own", replaced)
     assert code_of(tmp_path, saved(tmp_path, FLOATS), "changed while it was read") == "changed"
 
 

@@ -56,13 +56,6 @@ def test_a_picture_itself_and_a_pipe_are_no_inputs(tmp_path: Path) -> None:
         prepare(ask(tmp_path, tmp_path / "pipe.npy"))
 
 
-@pytest.mark.parametrize("option", ["images", "image_size", "calibration_images", "labelled_images"])
-def test_counts_below_one_are_refused(tmp_path: Path, option: str) -> None:
-    with pytest.raises(InputError, match=f"{option} is 0") as caught:
-        ask(tmp_path, "digits", **{option: 0})
-    assert caught.value.code == "bad-request"
-
-
 def test_preparing_again_gives_the_same_bytes(tmp_path: Path) -> None:
     np.save(tmp_path / "mine.npy", np.random.default_rng(0).random((9, 3, 4, 4)))
     for asked in ("photos", "digits", "seed", str(tmp_path / "mine.npy")):

@@ -3,25 +3,25 @@
 from pathlib import Path
 
 import pytest
+import torch
 
+from isobatch.models.pytorch import seed_images
 from isobatch.models.spec.artifact_cache import file_sha256
 from isobatch.models.spec.images import IMAGENET, normalise
 from isobatch.models.weights.digits import data
 from isobatch.pipeline.inputs import InputError
-from isobatch.pipeline.inputs.photos import CALIBRATION, CROPS, EVALUATION, FOLDER
+from isobatch.pipeline.inputs.shipped import CALIBRATION_PHOTOS, CROPS, FOLDER, PHOTOS
 
-from .helpers import ask, draw, one, rows
+from .helpers import one, rows
 
 
 def test_the_seed_set_is_drawn_once_a_part(tmp_path: Path) -> None:
-    calls = []
-
-    def recorded(path: Path, seed: int, n: int, size: int) -> str:
-        calls.append((path.name, seed, n, size))
-        return draw(path, seed, n, size)
-
-    found = one(tmp_path, "seed", draw=recorded)
-    assert calls == [("seed-evaluation.f32", 42069, 4, 400), ("seed-calibration.f32", 42070, 8, 400)]
+    found = one(tmp_path, "seed")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["seed-calibration.f32", "seed-evaluation.f32"]
+    for part, seed in ((found.evaluation, 42069), (found.calibration, 42070)):
+        assert part is not None
+        drawn = torch.randn(part.shape, generator=torch.Generator().manual_seed(seed)) * 10
+        assert part.read(0, len(part)).tobytes() == drawn.numpy().tobytes()
     assert found.record.source == "torch.manual_seed(42069); torch.randn((4, 3, 400, 400)) * 10"
     assert (found.record.n, found.record.shape, found.record.labelled) == (4, [3, 400, 400], False)
     assert found.evaluation.read(0, 4).tobytes() == Path(found.evaluation.path).read_bytes()
@@ -35,12 +35,11 @@ def test_another_count_and_another_seed(tmp_path: Path) -> None:
     assert found.record.source.startswith("torch.manual_seed(7); torch.randn((5, ")
 
 
-def test_a_draw_that_ignores_its_seed_is_caught(tmp_path: Path) -> None:
-    def stuck(path: Path, seed: int, n: int, size: int) -> str:
-        return draw(path, 0, n, size)
-
+def test_a_draw_that_ignores_its_seed_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = seed_images.draw
+    monkeypatch.setattr(seed_images, "draw", lambda path, seed, *shape: draw(path, 0, *shape))
     with pytest.raises(InputError) as caught:
-        one(tmp_path, "seed", draw=stuck)
+        one(tmp_path, "seed")
     assert caught.value.code == "calibration-overlap"
 
 
@@ -63,17 +62,13 @@ def test_the_digits_bytes_are_the_same_everywhere(tmp_path: Path) -> None:
 
 
 def test_labelled_digits_are_prepared_when_asked_for(tmp_path: Path) -> None:
-    found = one(tmp_path, "digits", labelled_images=50)
+    found = one(tmp_path, "digits")
     assert found.labelled is not None
     assert not (tmp_path / "out" / "digits-labelled.u8").exists()
     larger = found.labelled().images
     assert found.calibration is not None
-    assert len(larger) == len(larger.labels or ()) == 50
+    assert len(larger) == len(larger.labels or ()) == 400
     assert not {*rows(larger)} & {*rows(found.calibration)}
-
-
-def test_four_hundred_digits_for_accuracy_unless_told_otherwise(tmp_path: Path) -> None:
-    assert ask(tmp_path, "digits").labelled_images == 400
 
 
 def test_more_digits_than_there_are(tmp_path: Path) -> None:
@@ -92,7 +87,7 @@ def test_digits_have_no_labels_for_weights_that_do_not_know_them(tmp_path: Path,
 
 def test_photos_are_crops_of_disjoint_pictures(tmp_path: Path) -> None:
     found = one(tmp_path, "photos", image_size=224)
-    assert not {*EVALUATION} & {*CALIBRATION}
+    assert not {*PHOTOS} & {*CALIBRATION_PHOTOS}
     assert found.calibration is not None
     assert (found.record.n, len(found.calibration)) == (16, 32)
     assert "crops of one photograph are one cluster" in found.record.note
@@ -102,15 +97,15 @@ def test_photos_are_crops_of_disjoint_pictures(tmp_path: Path) -> None:
 
 def test_every_crop_of_every_photograph_is_distinct(tmp_path: Path) -> None:
     found = one(tmp_path, "photos", images=1000)
-    assert found.record.n == len(found.evaluation) == len(EVALUATION) * len(CROPS)
+    assert found.record.n == len(found.evaluation) == len(PHOTOS) * len(CROPS)
     assert f"1000 were asked, there are {len(found.evaluation)}" in found.record.note
 
 
 def test_photographs_are_small_and_each_has_a_licence() -> None:
     files = {path.name for path in FOLDER.iterdir()}
-    assert files == {*EVALUATION, *CALIBRATION, "LICENSE-DATA"}
+    assert files == {*PHOTOS, *CALIBRATION_PHOTOS, "LICENSE-DATA"}
     licences = (FOLDER / "LICENSE-DATA").read_text()
-    assert all(name in licences for name in (*EVALUATION, *CALIBRATION))
+    assert all(name in licences for name in (*PHOTOS, *CALIBRATION_PHOTOS))
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 400_000
 
 

@@ -1,7 +1,6 @@
 """Limits of a worker that reads files from outside, felt in a process of its own."""
 
 import os
-import resource
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +11,17 @@ from isobatch.pipeline.machine.memory import limit_memory, tree_bytes
 from tests.waiting import until
 
 
-@pytest.mark.parametrize("kind", [resource.RLIMIT_AS, resource.RLIMIT_DATA])
 @pytest.mark.parametrize(("files", "fits"), [(0, False), (1 << 28, True)])
 def test_what_unfolds_beyond_the_limit_is_a_memory_error(
-    kind: int, files: int, fits: bool, monkeypatch: pytest.MonkeyPatch
+    files: int, fits: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if (child := os.fork()) == 0:
         code = 9
         try:
             status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-            has = int(status["VmSize" if kind == resource.RLIMIT_AS else "VmData"].split()[0]) * 1024
+            has = int(status["VmData"].split()[0]) * 1024
             monkeypatch.setattr(memory, "UNTRUSTED_BYTES", has + (1 << 26))
-            limit_memory(kind, files)
+            limit_memory(files)
             np.ones(1 << 27, np.uint8)
             code = 0
         except MemoryError:

@@ -130,6 +130,15 @@ def test_discard_removes_only_what_this_start_made() -> None:
     assert measured.folder.exists()
 
 
+def test_discard_leaves_an_empty_folder_of_the_user_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    run = open_run(replace(CONFIG, out=str(tmp_path / "mine")))
+    (run.folder / "inputs").mkdir()
+    run.discard()
+    run.close()
+    assert run.folder == tmp_path / "mine" and not list(run.folder.iterdir())
+
+
 def test_discard_leaves_an_older_run_alone(tmp_path: Path) -> None:
     named = replace(CONFIG, out=str(tmp_path / "mine"))
     old = open_run(named)

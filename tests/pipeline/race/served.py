@@ -18,9 +18,9 @@ def contest(payload: dict[str, Any], emit: Emit) -> dict[str, int]:
     with connected(Path(payload["socket"])) as line:
         if payload.get("broken"):
             raise ValueError("it cannot be opened")
-        line.sendall(json.dumps({"pid": os.getpid(), "load_s": 0.1}).encode() + b"\n")
-        for text in line.makefile("r"):
-            asked = json.loads(text)
+        line.send_bytes(json.dumps({"pid": os.getpid(), "load_s": 0.1}).encode())
+        while True:
+            asked = json.loads(line.recv_bytes())
             if asked["n"] == CRASH:
                 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
                 ctypes.string_at(0)
@@ -30,8 +30,7 @@ def contest(payload: dict[str, Any], emit: Emit) -> dict[str, int]:
                 time.sleep(3600)
             seconds = [float(asked["n"])] * asked["calls"]
             said = {"seconds": seconds, "waited_s": [None] * asked["calls"], "peak_memory_bytes": 7}
-            line.sendall(json.dumps(said).encode() + b"\n")
-    return {}
+            line.send_bytes(json.dumps(said).encode())
 
 
 def nothing(payload: dict[str, Any], emit: Emit) -> dict[str, int]:

@@ -1,7 +1,5 @@
 """``compare`` as a CI system meets it: its files, its exit code, what it prints."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path
@@ -66,6 +64,7 @@ def test_the_same_run_twice_ends_in_zero(tmp_path: Path, capsys: pytest.CaptureF
     said = capsys.readouterr().out
     assert "No regression" in said
     assert "Environment and configuration are the same in both runs." in said
+    assert "A and B are the same run" in said
 
 
 def test_a_regression_ends_in_one_and_is_in_every_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,5 @@
 """``--help``: every flag says what it does, and one that takes a value its default."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Iterator
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from isobatch.reports.figures.drawing_engine import Engine
-from isobatch.reports.figures.kept import Kept
+from isobatch.reports.figures.kept import kept
 from isobatch.reports.files.write_all import write_reports
 from tests.reports import studies
 
@@ -29,22 +29,21 @@ def test_a_report_drawn_before_is_written_again_without_drawing(
 
 
 def test_a_drawing_is_kept_by_its_source_and_a_damaged_one_is_drawn_again(tmp_path: Path) -> None:
-    kept, drawn = Kept(tmp_path), []
+    drawn: list[bool] = []
 
     def draw() -> bytes:
         drawn.append(True)
         return b"a\npicture"
 
-    assert [kept.get({"of": 1}, draw), kept.get({"of": 1}, draw), len(drawn)] == [b"a\npicture", b"a\npicture", 1]
-    kept.get({"of": 2}, draw)
+    assert [kept(tmp_path, {"of": 1}, draw) for _ in range(2)] == [b"a\npicture"] * 2 and len(drawn) == 1
+    kept(tmp_path, {"of": 2}, draw)
     assert len(drawn) == 2
     for file in tmp_path.iterdir():
         file.write_bytes(file.read_bytes()[:-1])
-    assert [kept.get({"of": 1}, draw), len(drawn)] == [b"a\npicture", 3]
-    assert [kept.get({"of": 1}, draw), len(drawn)] == [b"a\npicture", 3]
+    assert [kept(tmp_path, {"of": 1}, draw) for _ in range(2)] == [b"a\npicture"] * 2 and len(drawn) == 3
 
 
 def test_where_nothing_can_be_kept_it_is_drawn_each_time(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for kept in (Kept(None), Kept(tmp_path / "file" / "folder")):
-        assert [kept.get("x", lambda: b"one"), kept.get("x", lambda: b"two")] == [b"one", b"two"]
+    for folder in (None, tmp_path / "file" / "folder"):
+        assert [kept(folder, "x", lambda: b"one"), kept(folder, "x", lambda: b"two")] == [b"one", b"two"]

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from isobatch.reports.sections import all_sections, write_all
 from tests.reports import studies
 
 
-@pytest.mark.parametrize("name", list(studies.ALL))
+@pytest.mark.parametrize("name", ["full", "broken", "empty", "strange"])
 def test_all_reports_are_written_and_named(name: str, tmp_path: Path) -> None:
     written = write_reports(studies.ALL[name](), tmp_path / "run")
     assert written.missing == ()
@@ -36,7 +34,7 @@ def broken(*arguments: object, **named: object) -> Any:
     raise KeyError("planted")
 
 
-@pytest.mark.parametrize("name", ["overview", "answer", "origins", "chapters", "cost_and_stability"])
+@pytest.mark.parametrize("name", ["answer", "chapters", "cost_and_stability"])
 def test_a_section_that_cannot_be_written_says_so_and_the_others_stand(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,5 @@
 """The screen of ``check``: how many examples its answers are about."""
 
-from __future__ import annotations
-
 from isobatch.pipeline.records.study import Tool
 from isobatch.pipeline.tools.check.records import CheckReport, VariantChecked
 from isobatch.pipeline.user.results import BatchSize

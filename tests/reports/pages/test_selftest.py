@@ -1,7 +1,5 @@
 """How the self-test is shown, and the command that runs it."""
 
-from __future__ import annotations
-
 import argparse
 import io
 import json
@@ -12,8 +10,8 @@ from rich.console import Group
 import isobatch.reports.commands.selftest as command
 from isobatch.models.planted import find_fault
 from isobatch.pipeline.records.errors import UsageError
-from isobatch.pipeline.tools.selftest.crossing import Accused, Examined, InnocentsTried
-from isobatch.pipeline.tools.selftest.judge import Outcome, SelfTest, innocence, judged
+from isobatch.pipeline.tools.selftest.crossing import Accused, Examined, Innocence
+from isobatch.pipeline.tools.selftest.judge import Outcome, SelfTest, judged
 from isobatch.reports.pages.selftest import blocks
 from isobatch.reports.screen.rich_blocks import to_renderable
 from isobatch.reports.screen.terminal import WIDTH, console_for
@@ -33,8 +31,8 @@ def selftest() -> SelfTest:
         outcome("batch-scale", "hidden", "unexplained"),
         Outcome(find_fault("cast"), "not checked", "its worker was ended by SIGKILL"),
     )
-    accused = InnocentsTried((Accused(7, ("fc",)),), 1800, 10**6)
-    return SelfTest(outcomes, innocence(accused, 200), None, 2, 42069)
+    accused = Innocence(200, (Accused(7, ("fc",)),), 1800, 10**6)
+    return SelfTest(outcomes, accused, None, 2, 42069)
 
 
 def shown(verbose: bool) -> str:

@@ -1,7 +1,5 @@
 """Tables on a terminal: columns that share too little room break between words, not inside them."""
 
-from __future__ import annotations
-
 import io
 
 import pytest

@@ -1,7 +1,5 @@
 """What is said of accuracy and batch size, on the terminal, in the section, and again from a stored run."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A chapter tells everything of one variant; the map and the ranges are drawn from what was compared."""
 
-from __future__ import annotations
-
 import math
 from xml.etree import ElementTree
 

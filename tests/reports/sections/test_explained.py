@@ -1,7 +1,5 @@
 """What the sections on origins, growth and repairs say of what looking inside found."""
 
-from __future__ import annotations
-
 import math
 import re
 from xml.etree import ElementTree
@@ -15,15 +13,11 @@ from isobatch.reports.figures.charts import draw
 from isobatch.reports.figures.lines import Growing, specification, spread
 from isobatch.reports.sections.origin_layers import condensed
 from tests.reports import explained, studies
-from tests.reports.sections.test_sections import said, written
+from tests.reports.sections.test_sections import text, written
 
 
 def tables(section: str, study: r.Study) -> list[blocks.Table]:
     return [block for block in written(section, study) if isinstance(block, blocks.Table)]
-
-
-def text(section: str, study: r.Study) -> str:
-    return " ".join(words for block in written(section, study) for words in said(block))
 
 
 def with_fields(**changed: object) -> r.Study:

@@ -1,7 +1,5 @@
 """The key figures of the first screen, and the sentence above them."""
 
-from __future__ import annotations
-
 import pytest
 
 from isobatch.pipeline.decide.recommend import recommend
@@ -69,7 +67,7 @@ def test_the_speed_is_that_at_the_n_recommended() -> None:
     study = studies.full().model_copy(update={"race": None})
     decided = recommend(study.variants, r.Policy(max_latency_ms=20.0))
     found = study.model_copy(update={"recommendation": decided})
-    assert decided.chosen == "ort-int8-qoperator" and words(headline(decided)).endswith("1 image at a time")
+    assert decided.chosen == "ort-int8-qoperator" and words(headline(found)).endswith("1 image at a time")
     assert figures(found)["Speed"][1].startswith("at N = 1,") and "at N = 1" in decided.because[-1]
 
 
@@ -77,9 +75,9 @@ def test_a_race_at_another_n_is_not_told_as_if_it_had_decided() -> None:
     study = studies.full()
     short = race(8, ort_int8=106, ort_int8_qoperator=105)
     decided = recommend(study.variants, r.Policy(objective="latency"), short)
-    said = in_short(study.model_copy(update={"race": short, "recommendation": decided}))
-    assert said.endswith("; the race does not price this policy.")
-    assert "too short" not in words(headline(decided))
+    found = study.model_copy(update={"race": short, "recommendation": decided})
+    assert in_short(found).endswith("; the race does not price this policy.")
+    assert "too short" not in words(headline(found))
 
 
 def test_of_the_smallest_it_is_not_said_that_nothing_is_faster() -> None:

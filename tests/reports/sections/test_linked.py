@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from isobatch.reports.blocks import Bullets, Code, Link
 from isobatch.reports.sections import write_one
 from isobatch.reports.sections._linked import chapter, linked

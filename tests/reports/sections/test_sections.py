@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest
@@ -12,6 +10,7 @@ from isobatch.reports.blocks import Block, Code, Line, Link
 from isobatch.reports.sections import Section, all_sections, write_all
 from isobatch.reports.sections.answer import headline, not_measured, scope
 from isobatch.reports.sections.race import in_short, price_line
+from tests.pipeline.results import race
 from tests.reports import studies
 
 SECTIONS = all_sections()
@@ -65,6 +64,11 @@ def written(name: str, study: Study) -> list[Block]:
     return list(flat(next(s for s in SECTIONS if s.name == name).write(study)))
 
 
+def text(name: str, study: Study) -> str:
+    """All that a section says."""
+    return " ".join(part for block in written(name, study) for part in said(block))
+
+
 @pytest.mark.parametrize("study", STUDIES)
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.name)
 def test_every_section_says_something_on_every_study(section: Section, study: str) -> None:
@@ -91,7 +95,7 @@ def test_the_choice_is_the_headline_and_marked_in_the_overview() -> None:
     study = studies.full()
     assert study.recommendation is not None and study.recommendation.chosen is not None
     chosen = study.recommendation.chosen
-    assert words(headline(study.recommendation)) == f"Deploy {chosen}, 8 images at a time"
+    assert words(headline(study)) == f"Deploy {chosen}, 8 images at a time"
     (table,) = [b for b in written("overview", study) if isinstance(b, blocks.Table)]
     assert table.chosen is not None and table.rows[table.chosen][0] == chosen
 
@@ -107,8 +111,7 @@ def test_the_price_is_told_against_the_fastest_and_fp32() -> None:
 
 def test_a_repaired_choice_has_its_price_too() -> None:
     study = studies.mended()
-    assert study.recommendation is not None
-    assert words(headline(study.recommendation)) == "Deploy int8-x86+surgical, 8 images at a time"
+    assert words(headline(study)) == "Deploy int8-x86+surgical, 8 images at a time"
     text = words(price_line(study))
     assert "About 6 % less throughput than the fastest, int8-x86, which is batch-variant: 164 img/s at N = 8" in text
     (figures,) = [b for b in written("answer", study) if isinstance(b, blocks.KeyFigures)]
@@ -144,7 +147,35 @@ def test_the_first_screen_says_what_decided_the_runner_up_and_how_sure_that_is()
     told = "runner-up ort-int8-qoperator, 1.02 x the time; sureness 92 %; 40 rounds."
     assert text == f"Decided by speed; {told}"
     unsure = decided(study).model_copy(update={"sureness": r.Sureness(share=0.79, resamples=4000)})
-    assert words(headline(unsure)) == "Deploy ort-int8, 8 images at a time; ort-int8-qoperator is as good"
+    doubted = study.model_copy(update={"recommendation": unsure})
+    assert words(headline(doubted)) == "Deploy ort-int8, 8 images at a time; ort-int8-qoperator is as good"
+    assert study.race is not None
+    other_n = [one.model_copy(update={"batch_size": 4}) for one in study.race.contestants]
+    at_4 = doubted.model_copy(update={"race": study.race.model_copy(update={"contestants": other_n})})
+    assert words(headline(at_4)).endswith("; ort-int8-qoperator at N = 4 is as good")
+
+
+def of_error(variant: r.VariantResult, error: float) -> r.VariantResult:
+    measures = {"relative_l2": error, "relative_error_median": error}
+    comparisons = [c.model_copy(update=measures) if c.kind == "vs-reference" else c for c in variant.comparisons]
+    return variant.model_copy(update={"comparisons": comparisons})
+
+
+@pytest.mark.parametrize(("error", "said"), [(0.5, " and less error against the reference"), (0.011, "")])
+def test_the_fastest_is_said_to_have_less_error_where_it_has(error: float, said: str) -> None:
+    study = studies.full()
+    errors = {"ort-int8": 0.01, "ort-int8-qoperator": error}
+    variants = [of_error(v, errors[v.name]) if v.name in errors else v for v in study.variants]
+    text = in_short(study.model_copy(update={"variants": variants}))
+    assert text.startswith(f"Decided by speed{said}; runner-up ort-int8-qoperator, 1.02 x the time; sureness 92 %")
+
+
+def test_the_rounds_of_the_only_one_that_was_raced_decided_nothing() -> None:
+    study = studies.full()
+    alone = race(ort_int8=106)
+    found = recommend(study.variants, decided(study).policy, alone)
+    text = in_short(study.model_copy(update={"race": alone, "recommendation": found}))
+    assert text == "Decided by times seen while outputs were gathered, as no other candidate was raced to the end."
 
 
 def test_a_race_of_few_rounds_promises_nothing() -> None:
@@ -153,8 +184,9 @@ def test_a_race_of_few_rounds_promises_nothing() -> None:
     assert given.race is not None
     short = given.race.model_copy(update={"rounds": 3})
     thin = given.model_copy(update={"sureness": None, "race": short})
-    assert words(headline(thin)).endswith("; the race was too short to tell it from ort-int8-qoperator")
-    said = in_short(study.model_copy(update={"recommendation": thin}))
+    undecided = study.model_copy(update={"recommendation": thin})
+    assert words(headline(undecided)).endswith("; the race was too short to tell it from ort-int8-qoperator")
+    said = in_short(undecided)
     assert said.endswith("1.02 x the time; 3 rounds of the 10 that say how sure it is.")
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from isobatch.models.pytorch.device.cuda import WORKSPACE, check, driver_version, switched, switches
+from isobatch.models.pytorch.device.cuda import WORKSPACE, Cuda, driver_version, switches
 from isobatch.models.spec.words import CudaOptions
+
+DEVICE = Cuda()
 
 
 @pytest.mark.parametrize("word", ["off", "on"])
@@ -14,7 +16,7 @@ def test_switches_hold_within_are_read_back_and_put_back(word: str, monkeypatch:
     monkeypatch.setenv(WORKSPACE, ":4096:8")
     before = switches()
     asked = CudaOptions(tf32=word, cudnn_benchmark=word, deterministic=word, cublas_workspace=":4096:8")
-    with pytest.raises(KeyError), switched(asked):
+    with pytest.raises(KeyError), DEVICE.opened(asked):
         found = switches()
         assert {found[name] for name in found if "TF32" in name or "cuDNN" in name or "deter" in name} == {word}
         raise KeyError
@@ -23,7 +25,7 @@ def test_switches_hold_within_are_read_back_and_put_back(word: str, monkeypatch:
 
 def test_tf32_by_default_is_as_torch_has_it() -> None:
     before = switches()
-    with switched(CudaOptions(tf32="default")):
+    with DEVICE.opened(CudaOptions(tf32="default")):
         assert switches() == before
 
 
@@ -31,18 +33,18 @@ def test_a_workspace_that_did_not_reach_the_process_is_refused(monkeypatch: pyte
     monkeypatch.delenv(WORKSPACE, raising=False)
     before = switches()
     refused = pytest.raises(RuntimeError, match="is not set, and :16:8 was asked for")
-    with refused, switched(CudaOptions(cublas_workspace=":16:8")):
+    with refused, DEVICE.opened(CudaOptions(cublas_workspace=":16:8")):
         raise AssertionError("it must not get here")
     assert switches() == before
 
 
 def test_a_switch_that_another_hand_turned_is_found() -> None:
     options = CudaOptions()
-    with switched(options):
-        check(options)
+    with DEVICE.opened(options):
+        DEVICE.check(options)
         torch.backends.cudnn.benchmark = True
         with pytest.raises(RuntimeError, match="cuDNN benchmark is on, and off was asked for: nothing was kept"):
-            check(options)
+            DEVICE.check(options)
 
 
 @pytest.mark.parametrize(

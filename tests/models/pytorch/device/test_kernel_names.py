@@ -2,7 +2,7 @@
 
 import pytest
 
-from isobatch.models.pytorch.device.kernel_names import computes, read_name
+from isobatch.models.pytorch.device.kernel_names import computes, in_words
 
 CUTLASS3 = (
     "cutlass3x_sm90_tensorop_s64x128x16gemm_bf16_bf16_f32_bf16_bf16_128x128x64_2x1x1_0_nnn_align8_stream_k_"
@@ -83,8 +83,10 @@ SM80 = (
     ],
 )
 def test_a_published_name_is_read(name: str, library: str, tile: str, reduction: str) -> None:
-    found = read_name(name)
-    assert (found.library, found.tile, found.reduction) == (library, tile, reduction)
+    told = in_words(name)
+    behind = "".join(f", {part}" for part in (tile and f"tile {tile}", reduction) if part)
+    assert told.startswith(f"{library} ") if library else told == "my_own_kernel"
+    assert told.endswith(behind) and (", tile " in told, "-K" in told) == (bool(tile), bool(reduction))
 
 
 @pytest.mark.parametrize(
@@ -105,12 +107,12 @@ def test_a_published_name_is_read(name: str, library: str, tile: str, reduction:
     ],
 )
 def test_what_tells_kernels_apart_is_kept(name: str, text: str) -> None:
-    assert str(read_name(name)) == text
+    assert in_words(name) == text
 
 
 def test_two_tilings_of_one_function_are_two_kernels() -> None:
     one, other = (f"void implicit_convolve_sgemm<float, float, {n}, 5, 5, 3, 3, 3, 1>(int)" for n in (128, 1024))
-    assert read_name(one) != read_name(other)
+    assert in_words(one) != in_words(other)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from isobatch.models.spec.runner import Layer, Rows
 from isobatch.models.spec.templates import common
 from isobatch.pipeline.explain.findings import LayerFinding, Located
 from isobatch.pipeline.explain.reproducer.reduce import reduce_data, shows
-from isobatch.pipeline.explain.reproducer.write import FOLDER, Starter, start_scripts, still_there, write_reproducers
+from isobatch.pipeline.explain.reproducer.write import FOLDER, Starter, still_there, write_reproducers
 from tests.models.pytorch.small_networks import OneUlpWhenBatched, opened, pixels, seeded, with_planted
 from tests.waiting import ENDS_S
 
@@ -81,14 +81,14 @@ def write(net: nn.Module, folder: Path, kind: str = "conv2d", found_by: str = "c
     def see(layer: Layer, inputs: Rows, outputs: Rows) -> None:
         layers[layer.name] = layer
 
-    with runner:
+    with runner, Starter("torch", folder / FOLDER) as starter:
         runner.watch(images, see)
         findings = {
             name: LayerFinding(layer, differing={2: int(layer.kind == kind)}, tried=1, found_by=found_by)
             for name, layer in layers.items()
         }
         located = Located(findings, True, [])
-        return dict(write_reproducers(runner, located, images, "fp32", folder, seed=1)), layers
+        return dict(write_reproducers(runner, located, images, "fp32", folder, 1, starter)), layers
 
 
 def run(path: Path, *flags: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -189,11 +189,12 @@ def test_scripts_are_started_alone_and_one_that_crashes_does_not_stop_the_next(t
     (tmp_path / "a.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
     (tmp_path / "b.py").write_text("import sys\nprint('x')\nassert 'pipeline' not in sys.modules\nsys.exit(1)\n")
     (tmp_path / "c.py").write_text("raise ValueError\n")
-    assert start_scripts("ort", tmp_path, ["a.py", "b.py", "c.py"]) == {"a.py": -11, "b.py": 1, "c.py": 70}
+    with Starter("onnxruntime", tmp_path) as starter:
+        assert starter.codes(["a.py", "b.py", "c.py"]) == {"a.py": -11, "b.py": 1, "c.py": 70}
 
 
 def test_a_starter_that_is_not_needed_ends_with_its_block(tmp_path: Path) -> None:
-    with Starter("ort", tmp_path) as starter:
+    with Starter("onnxruntime", tmp_path) as starter:
         process = starter._process
         assert process.poll() is None
     assert process.poll() is not None

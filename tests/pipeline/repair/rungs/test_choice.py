@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from isobatch.pipeline.repair.ladder import Tried, attempts, best
-from isobatch.pipeline.repair.records import choose, repair_records
+from isobatch.pipeline.repair.ladder import Tried, attempts, needs_no_rival
+from isobatch.pipeline.repair.records import best, repair_records
 from isobatch.pipeline.repair.rungs import Candidate
 from isobatch.pipeline.repair.verify import Verified
 
@@ -60,8 +60,21 @@ def test_another_candidate_that_is_taken_is_the_one_described() -> None:
             records = repair_records(attempts(tried), "throughput", place)
             (record,) = [one for one in records if one.name == tried[place].name]
             assert described(record, tried[place])
-            others += place != choose(attempts(tried))
+            others += tried[place] is not best(tried)
     assert others > 50
+
+
+@pytest.mark.parametrize("as_native", [True, False])
+def test_a_cheap_repair_that_changes_outputs_has_rivals_and_loses_to_one_that_does_not(as_native: bool) -> None:
+    def repair(name: str, ratio: float, as_native: bool) -> Tried:
+        verified = Verified("drawn", {2: 0}, {2: 0}, 5, 1, as_native, 5, 1)
+        ratios = dict.fromkeys((1, 8), (ratio,) * 3)
+        return Tried.by(name, Candidate(lambda runner: runner, name), verified=(verified,), ratios=ratios)
+
+    switch = repair("determinism-switch", 1.0, as_native)
+    assert switch.cheap and needs_no_rival([switch]) is as_native
+    taken = best([switch, repair("surgical", 1.1, True)])
+    assert taken is not None and taken.name == ("determinism-switch" if as_native else "surgical")
 
 
 def described(record: Any, chosen: Tried) -> bool:

@@ -40,7 +40,7 @@ def test_a_switch_that_has_the_property_is_turned_for_each_call_and_put_back() -
     with opened(with_planted(UnlessDeterministic())) as runner:
         found = climbed(runner)
         assert found.holds and found.how == "torch.use_deterministic_algorithms(True)"
-        change = dict(found.delivery.change) if found.delivery else {}
+        change = dict(found.change or {})
         assert change == {"switches": {"deterministic_algorithms": True}}
         with changed(runner, change, IMAGES) as again:
             alone = np.concatenate([again.run(image[None]) for image in IMAGES])

@@ -8,8 +8,8 @@ from torch import nn
 
 from isobatch.models.spec.runner import Canonical
 from isobatch.pipeline.explain.locate import locate
-from isobatch.pipeline.repair.ladder import attempts, best, climb
-from isobatch.pipeline.repair.records import objective_cost, repair_records
+from isobatch.pipeline.repair.ladder import attempts, climb
+from isobatch.pipeline.repair.records import best, objective_cost, repair_records
 from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung, all_rungs
 from isobatch.pipeline.repair.shapes import Shapes, best_rules, measure_shapes
 from isobatch.pipeline.repair.verify import Scope
@@ -57,15 +57,18 @@ def test_a_rung_keeps_its_contract_on_a_live_network(rung: Rung, bench: Bench) -
     assert (record.batch_invariant is True) == (record.latency_ratio != {} and record.top1_stable is None)
 
 
-def test_a_rung_that_fails_is_reported_and_the_next_is_tried(bench: Bench) -> None:
-    def broken(bench: Bench) -> Iterator[Candidate]:
+def test_a_rung_that_breaks_is_said_to_fail_one_without_work_not_to_apply_and_the_next_is_tried(bench: Bench) -> None:
+    def breaks(bench: Bench) -> Iterator[Candidate]:
         raise RuntimeError("two\nlines")
 
-    rungs = [Rung(0, "Does it?", lambda bench: "", broken, "broken"), *all_rungs()]
-    tried = climb(bench, scope(), math.inf, ["broken", "surgical"], rungs)
-    assert tried[0].why == "it failed: RuntimeError: two lines"
+    idle = Rung(1, "?", lambda bench: "it has no activation scales", breaks, "idle")
+    rungs = [Rung(0, "Does it?", lambda bench: "", breaks, "broken"), idle, *all_rungs()]
+    tried = climb(bench, scope(), math.inf, ["broken", "idle", "surgical"], rungs)
     chosen = best(tried, "throughput")
     assert chosen is not None and chosen.name == "surgical"
+    broken, without_work, _ = repair_records(attempts(tried))
+    assert (broken.state, broken.note) == ("fails", "it failed: RuntimeError: two lines")
+    assert (without_work.state, without_work.batch_invariant) == ("does-not-apply", None)
 
 
 def test_classes_of_n_are_measured_on_the_layer_itself(bench: Bench) -> None:
@@ -145,19 +148,3 @@ def test_padding_small_batches_keeps_the_class_of_the_large_ones() -> None:
 )
 def test_the_cost_of_a_repair(ratios: dict[int, list[float]], objective: str, cost: float) -> None:
     assert objective_cost(ratios, objective) == pytest.approx(cost)
-
-
-def test_a_rung_that_breaks_is_said_to_fail_and_one_without_work_not_to_apply() -> None:
-    def breaks(bench: Bench) -> Iterator[Candidate]:
-        raise RuntimeError("two nodes with same node name")
-
-    rungs = [
-        Rung(1, "?", lambda bench: "", breaks, "broken"),
-        Rung(2, "?", lambda bench: "it has no activation scales", breaks, "idle"),
-    ]
-    with opened(with_planted(OneUlpWhenBatched())) as runner:
-        bench = Bench(runner, 1, pixels(2), (2,), locate(runner, pixels(2), [2], 0))
-        tried = climb(bench, Scope([], [2], {}), math.inf, rungs=rungs)
-    records = repair_records(attempts(tried))
-    assert [(one.state, one.batch_invariant) for one in records] == [("fails", None), ("does-not-apply", None)]
-    assert records[0].note == "it failed: RuntimeError: two nodes with same node name"

@@ -42,7 +42,7 @@ HEALTHY = Probes(
 def variants(
     probes: Probes = HEALTHY, flags: frozenset[str] = FLAGS, installed: Mapping[str, str] = INSTALLED
 ) -> dict[str, Finding]:
-    return {one.name: one for one in variant_findings(all_variants(), flags, installed, probes)}
+    return {one.name: one for one in variant_findings(all_variants(), flags, PINS, installed, probes)}
 
 
 def states(found: Mapping[str, Finding], state: str) -> set[str]:
@@ -57,17 +57,19 @@ def test_on_a_whole_machine_every_variant_is_in_order() -> None:
 def test_an_optional_variant_without_its_package_is_no_fault() -> None:
     found = variants(installed={name: version for name, version in INSTALLED.items() if name != "torchao"})
     assert states(found, "limited") == {"int8-pt2e"} and not states(found, "missing")
-    assert found["int8-pt2e"].remedy == "pip install torchao==0.18.0"
+    assert found["int8-pt2e"].remedy == "pip install -c requirements.txt torchao==0.18.0"
     older = variants(installed=INSTALLED | {"torchao": "0.17.0"})["int8-pt2e"]
     assert older.state == "limited" and "0.17.0" in older.text
     required = [replace(row, optional=False) for row in all_variants() if row.name == "int8-pt2e"]
-    assert variant_findings(required, FLAGS, PINS, HEALTHY)[0].state == "missing"
+    assert variant_findings(required, FLAGS, PINS, PINS, HEALTHY)[0].state == "missing"
+    (without_the_file,) = variant_findings(required, FLAGS, {}, PINS, HEALTHY)
+    assert without_the_file.remedy == "pip install torchao==0.18.0"
 
 
 def test_a_missing_runtime_takes_its_variants_and_those_made_from_its_graphs() -> None:
     found = variants(installed={name: version for name, version in INSTALLED.items() if name != "onnxruntime"})
     assert states(found, "missing") == {row.name for row in all_variants() if row.runtime != "torch"}
-    assert found["ort-int8"].remedy == "pip install onnxruntime"
+    assert found["ort-int8"].remedy == "pip install -c requirements.txt onnxruntime"
 
 
 def test_a_runtime_that_dies_is_named_with_its_reason() -> None:

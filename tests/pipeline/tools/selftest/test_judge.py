@@ -10,9 +10,9 @@ from isobatch.models.planted import FAULTS, RESNET50, Fault, find_fault
 from isobatch.pipeline.explain.causes import all_causes
 from isobatch.pipeline.records.errors import Exit
 from isobatch.pipeline.tools.selftest.campaign import THREADS
-from isobatch.pipeline.tools.selftest.crossing import Accused, Examined, FaultAsked, InnocentsAsked, InnocentsTried
+from isobatch.pipeline.tools.selftest.crossing import Accused, Examined, FaultAsked, Innocence, InnocentsAsked
 from isobatch.pipeline.tools.selftest.in_worker import examine, innocents
-from isobatch.pipeline.tools.selftest.judge import Innocence, Outcome, SelfTest, confusion, exit_code, innocence, judged
+from isobatch.pipeline.tools.selftest.judge import Outcome, SelfTest, confusion, exit_code, judged
 
 BUILT = {"wrong-row", "rounding-order", "thread-partition"}
 
@@ -65,8 +65,8 @@ def test_the_confusion_table_counts_mechanisms_and_triggers() -> None:
 def test_the_exit_code_says_what_was_not_found_before_what_was_not_checked() -> None:
     good, missed = outcome("swapped-rows", ["pool"], "wrong-row"), outcome("swapped-rows", [])
     unchecked = outcome("cast", ["hidden"])
-    clean = innocence(InnocentsTried((), 9, 100), 200)
-    accused = innocence(InnocentsTried((Accused(1, ("fc",)),), 9, 100), 200)
+    clean = Innocence(200, (), 9, 100)
+    accused = Innocence(200, (Accused(1, ("fc",)),), 9, 100)
 
     def code(*outcomes: Outcome, innocence: Innocence | None = clean, failed: str | None = None) -> Exit:
         return exit_code(SelfTest(outcomes, innocence, failed, 2, 0))
@@ -77,7 +77,7 @@ def test_the_exit_code_says_what_was_not_found_before_what_was_not_checked() -> 
 
 
 def test_200_trials_without_an_accusation_bound_the_rate_below_one_and_a_half_percent() -> None:
-    assert 0.014 < innocence(InnocentsTried((), 9, 100), 200).upper95 < 0.015
+    assert 0.014 < Innocence(200, (), 9, 100).upper95 < 0.015
 
 
 def _cases() -> list[Any]:
@@ -99,6 +99,6 @@ def test_every_fault_is_found_and_named_for_real(fault: Fault) -> None:
 
 def test_innocent_networks_are_not_accused() -> None:
     events: list[Any] = []
-    said = InnocentsTried.of(innocents(InnocentsAsked(3, 1, 0).to_json(), events.append))
+    said = Innocence.of(innocents(InnocentsAsked(3, 1, 0).to_json(), events.append))
     assert said.accused == () and said.layers >= 3 * 9
     assert events == [{"images": 1, "say": ""}] * 3

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from rich.console import Console, Group
 
 from isobatch.models.ort.session import open_session
 from isobatch.models.ort.session import read_back as read_ort
@@ -23,6 +24,7 @@ from isobatch.pipeline.tools.switches.measure import AS_SHIPPED, asked
 from isobatch.pipeline.tools.switches.records import SwitchesReport, SwitchResult, VariantSwitches
 from isobatch.reports.blocks import Paragraph, Table
 from isobatch.reports.pages.switches import blocks
+from isobatch.reports.screen.rich_blocks import to_renderable
 from tests.fakes import NO_ARTIFACT
 from tests.models.ort.small_onnx import classifier
 from tests.models.pytorch.small_networks import OneUlpWhenBatched, opened, pixels, with_planted
@@ -125,7 +127,7 @@ def report(*results: SwitchResult) -> SwitchesReport:
 
 def test_the_table_says_what_was_asked_read_back_and_found() -> None:
     ratio = {"4": Interval(median=1.25, low95=1.2, high95=1.31, n=10)}
-    rows = table(
+    rows, times = tables(
         report(
             result("as shipped", asked="nothing", holds=False, differing_at=(4,), moves_bits=None),
             result("it = on", ratio=ratio, moves_bits=True),
@@ -135,18 +137,30 @@ def test_the_table_says_what_was_asked_read_back_and_found() -> None:
             result("broken", status="failed", reason="no such operation"),
         )
     )
-    assert rows[0] == ("as shipped", None, "no: N = 4", None, None)
-    assert rows[1] == ("it = on", "it: on", "yes", "yes", "1.25 (1.20 to 1.31, n = 10)")
+    assert rows[0] == ("as shipped", None, "no: N = 4", None)
+    assert rows[1] == ("it = on", "it: on", "yes", "yes")
+    assert times == (("it = on", "4", "1.25 x (1.20 to 1.31)"),)
     assert rows[2][1] == "could not be set; it: on"
     assert rows[3][1] == "cannot be read back, no effect seen"
     assert rows[4][2] == "no: not repeatable"
     assert rows[5][2] == "failed"
 
 
-def table(found: SwitchesReport) -> tuple[tuple[str | None, ...], ...]:
-    (shown,) = [block for block in blocks(found) if isinstance(block, Table)]
-    assert all(len(row) == len(shown.columns) for row in shown.rows)
-    return shown.rows
+def tables(found: SwitchesReport) -> list[tuple[tuple[str | None, ...], ...]]:
+    shown = [block for block in blocks(found) if isinstance(block, Table)]
+    assert all(len(row) == len(table.columns) for table in shown for row in table.rows)
+    return [table.rows for table in shown]
+
+
+def test_no_word_is_broken_on_a_terminal_of_80_columns() -> None:
+    ratio = dict.fromkeys(("1", "16"), Interval(median=1.02, low95=0.97, high95=1.09, n=10))
+    found = report(*(result(one.name, read_back=f"{one.reads}: {one.expected}", ratio=ratio) for one in SWITCHES))
+    console = Console(width=80)
+    with console.capture() as kept:
+        console.print(Group(*(to_renderable(block) for block in blocks(found) if isinstance(block, Table))))
+    shown = kept.get().split()
+    every = [text for rows in tables(found) for row in rows for text in row if text]
+    assert {word for text in every for word in text.split()} <= {*shown}
 
 
 def test_what_could_not_be_run_ends_in_three_and_is_named() -> None:

@@ -32,7 +32,7 @@ from isobatch.pipeline.records.study import (
 )
 from isobatch.pipeline.tools.two_runs.compare import NO_EVIDENCE, Outputs, compare_runs
 from isobatch.pipeline.tools.two_runs.records import RunComparison, SetCompared
-from isobatch.pipeline.tools.two_runs.stored_outputs import StoredOutputs
+from isobatch.pipeline.tools.two_runs.stored_outputs import stored_outputs
 from tests.fakes import CONDITION, Network, faithful, one_ulp_when_batched, run, table
 from tests.pipeline.decide.test_ranges import verified
 from tests.pipeline.results import interval, result
@@ -89,7 +89,7 @@ def only_set(found: RunComparison) -> SetCompared:
 
 def stored(folder: Path, evidence: Evidence, name: str = "fp32") -> Outputs:
     write_evidence(folder / "evidence" / name / "any-name.safetensors", evidence)
-    return StoredOutputs(folder).rows
+    return stored_outputs(folder)
 
 
 def test_a_run_agrees_with_itself() -> None:
@@ -133,9 +133,9 @@ def test_a_name_in_a_report_opens_no_folder_elsewhere(tmp_path: Path) -> None:
     evidence = run(faithful(ROWS))
     stored(tmp_path / "elsewhere", evidence)
     mark = fingerprints(evidence, CONDITION)[0]
-    here = StoredOutputs(tmp_path / "here")
-    assert here.rows("../../elsewhere/evidence/fp32", mark) is None
-    assert StoredOutputs(tmp_path / "elsewhere").rows("fp32", mark) is not None
+    here = stored_outputs(tmp_path / "here")
+    assert here("../../elsewhere/evidence/fp32", mark) is None
+    assert stored_outputs(tmp_path / "elsewhere")("fp32", mark) is not None
 
 
 def test_rows_of_other_numbers_of_images_are_compared_on_those_both_have(tmp_path: Path) -> None:
