@@ -12,12 +12,15 @@ export ORT_DISABLE_TELEMETRY := 1
 
 PYTEST := $(BIN)/python -m pytest --durations=10
 # The long parts first: two run side by side, on two cores.
-PARTS := unit-rest unit-faults unit-pipeline unit-reports unit-models type lint
+PARTS := unit-rest unit-faults unit-pipeline unit-models unit-reports type lint
+# What the gate runs among them: make test WITH=wheel.
+WITH ?=
+SIDE_BY_SIDE := GOMP_SPINCOUNT=0 $(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target
 
 # The tests read and write UTF-8, whatever their user's locale.
 export LC_ALL := C.UTF-8
 
-.PHONY: run test test-extras test-full unit bench clean $(PARTS)
+.PHONY: run test test-extras test-full extras-models extras-rest unit bench clean wheel $(PARTS)
 
 run: .venv/.run-ready $(if $(EXTRAS),.venv/.with-$(EXTRAS))
 	@status=0; $(BIN)/python run.py $(ARGS) || status=$$?; \
@@ -27,11 +30,17 @@ run: .venv/.run-ready $(if $(EXTRAS),.venv/.with-$(EXTRAS))
 
 # Without spinning, a thread that waits leaves its core to the other part.
 test: .venv/.test-ready
-	@GOMP_SPINCOUNT=0 $(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target $(PARTS)
+	+@$(SIDE_BY_SIDE) $(PARTS) $(WITH)
 
 # The tests of optional packages, which take a gigabyte more; an environment that has them passes `make test` too.
 test-extras: .venv/.extras-ready
-	$(PYTEST) --extras
+	+@$(SIDE_BY_SIDE) extras-rest extras-models
+
+extras-models: .venv/.extras-ready
+	$(PYTEST) --extras tests/models
+
+extras-rest: .venv/.extras-ready
+	$(PYTEST) --extras tests --ignore=tests/models
 
 test-full: test
 	$(BIN)/python -m pytest tests/campaigns --full --durations=0
@@ -61,6 +70,9 @@ unit-faults: .venv/.test-ready
 
 unit-rest: .venv/.test-ready
 	$(PYTEST) tests $(foreach part,models pipeline reports browser campaigns test_faults.py,--ignore=tests/$(part))
+
+wheel: .venv/.test-ready
+	.ci/wheel
 
 bench: .venv/.test-ready
 	$(BIN)/python -m benchmarks.study

@@ -18,6 +18,7 @@ from unittest import mock
 import hypothesis
 import pytest
 
+from isobatch.pipeline.workers import pool
 from isobatch.pipeline.workers.pool import Workers
 from tests.in_process import Commands
 from tests.waiting import ENDS_S
@@ -115,14 +116,17 @@ def full(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture(scope="session")
 def launchers() -> Iterator[Workers]:
     """Workers whose launchers live as long as the session: the libraries load once for all that borrow them."""
-    with Workers(ENDS_S) as found:
+    with mock.patch.object(pool, "PRELOAD", "tests.warm"), Workers(ENDS_S) as found:
         yield found
 
 
 @pytest.fixture(scope="session")
-def commands(launchers: Workers) -> Commands:
-    """Commands of ``run.py`` in this process."""
-    return Commands(launchers)
+def commands(launchers: Workers, tmp_path_factory: pytest.TempPathFactory) -> Commands:
+    """Commands of ``run.py`` in this process, which find what one of them has built in one cache.
+
+    Where a cache is to be empty, a test names its own by ``XDG_CACHE_HOME``.
+    """
+    return Commands(launchers, tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="session")

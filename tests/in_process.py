@@ -17,9 +17,13 @@ from unittest import mock
 
 import run
 from isobatch.pipeline.deploy import command
+from isobatch.pipeline.prepare import by_itself, device, own_arrays
 from isobatch.pipeline.study import study
 from isobatch.pipeline.tools.check import run as check
 from isobatch.pipeline.workers.pool import Workers
+
+_STARTING = (study, command, check, by_itself, own_arrays, device)
+"""The modules that start workers."""
 
 
 @dataclass(frozen=True)
@@ -32,24 +36,26 @@ class Ended:
 
 
 class Commands:
-    """Runs commands with these workers' launchers."""
+    """Runs commands with these workers' launchers. ``cache``: of all of them; None: of each, in its own folder."""
 
-    def __init__(self, shared: Workers) -> None:
+    def __init__(self, shared: Workers, cache: Path | None = None) -> None:
         self._shared = shared
+        self.environment: dict[str, str] = {} if cache is None else {"XDG_CACHE_HOME": str(cache)}
 
     def __call__(self, cwd: Path, *argv: str, **environment: str) -> Ended:
         """Run ``run.py`` with these arguments in that folder."""
+        environment = {**self.environment, **environment}
         said, complained = io.StringIO(), io.StringIO()
         with (
             contextlib.chdir(cwd),
             mock.patch.dict(os.environ, environment),
-            mock.patch.object(study, "Workers", lending(self._shared)),
-            mock.patch.object(command, "Workers", lending(self._shared)),
-            mock.patch.object(check, "Workers", lending(self._shared)),
+            contextlib.ExitStack() as stack,
             _signals_kept(),
             contextlib.redirect_stdout(said),
             contextlib.redirect_stderr(complained),
         ):
+            for module in _STARTING:
+                stack.enter_context(mock.patch.object(module, "Workers", lending(self._shared)))
             try:
                 code = run.main(list(argv))
             except SystemExit as end:  # --help and --version

@@ -55,7 +55,7 @@ def studied(commands: Commands, folder: Path, make: Callable[[Path], list[str]],
     out = folder / "run"
     ended = commands(
         folder, "--onnx", "net.onnx", *given, "--batch-sizes", "2,4", "--images", "8", "--no-explain",
-        "--race-seconds", "1", "--quiet", "--out", str(out), *more, XDG_CACHE_HOME=str(folder / "cache"),
+        "--race-seconds", "0", "--certify", "off", "--quiet", "--out", str(out), *more,
     )  # fmt: skip
     assert ended.code in (0, 1, 3), ended.stderr
     return Study.model_validate_json((out / "report.json").read_text())
@@ -134,10 +134,10 @@ def test_an_unknown_outcome_is_refused_with_the_nearest(tmp_path: Path, commands
 
 def test_what_several_inputs_are_shipped_with_runs_and_is_verified(tmp_path: Path, commands: Commands) -> None:
     """Dynamic int8 couples the images: it is explained, repaired, shipped, and run in a folder of its own."""
-    given, cache = tokens(tmp_path), str(tmp_path / "cache")
+    given = tokens(tmp_path)
     ended = commands(
         tmp_path, "--onnx", "net.onnx", *given, "--variants", "ort-fp32,ort-int8-dynamic", "--batch-sizes", "2,4",
-        "--images", "8", "--race-seconds", "1", "--quiet", "--out", "run", XDG_CACHE_HOME=cache,
+        "--images", "8", "--race-seconds", "0", "--certify", "2-4", "--quiet", "--out", "run",
     )  # fmt: skip
     assert ended.code in (0, 1), ended.stderr
     study = Study.model_validate_json((tmp_path / "run" / "report.json").read_text())
@@ -147,7 +147,7 @@ def test_what_several_inputs_are_shipped_with_runs_and_is_verified(tmp_path: Pat
     )
     for name in ("ort-fp32", "ort-int8-dynamic"):
         out = f"shipped-{name}"
-        ended = commands(tmp_path, "deploy", "run", "--variant", name, "--out", out, "--quiet", XDG_CACHE_HOME=cache)
+        ended = commands(tmp_path, "deploy", "run", "--variant", name, "--out", out, "--quiet")
         assert ended.code == 0, ended.stderr
         record = json.loads((tmp_path / out / "record.json").read_text())
         assert [one["name"] for one in record["serving"]["inputs"]] == ["ids", "mask"]
@@ -156,7 +156,7 @@ def test_what_several_inputs_are_shipped_with_runs_and_is_verified(tmp_path: Pat
         assert checked.code == 0 and "FAILS" not in checked.stdout, checked.stdout
     repaired = commands(
         tmp_path, "repair", "--onnx", "net.onnx", *given, "--variant", "ort-int8-dynamic", "--batch-sizes", "2,3",
-        "--threads", "1", "--out", "repaired", "--quiet", XDG_CACHE_HOME=cache,
+        "--threads", "1", "--out", "repaired", "--quiet",
     )  # fmt: skip
     assert repaired.code == 0, repaired.stderr
     assert commands(tmp_path, "verify", "repaired").code == 0
@@ -173,8 +173,7 @@ def test_a_batch_on_another_axis_is_studied_and_shipped_with_the_batch_in_front(
     study = studied(commands, tmp_path, given, "--variants", "ort-fp32")
     assert study.variants[0].verdict == "batch-invariant" and "axis 1 of 'x'" in study.weights.note
     assert study.config["batch_axes"] == [["x", 1], ["all", 2]]
-    cache = str(tmp_path / "cache")
-    shipped = commands(tmp_path, "deploy", "run", "--out", "shipped", "--variant", "ort-fp32", XDG_CACHE_HOME=cache)
+    shipped = commands(tmp_path, "deploy", "run", "--out", "shipped", "--variant", "ort-fp32")
     assert shipped.code == 0, shipped.stderr
     assert "in the file that this was made from it is axis 1" in (tmp_path / "shipped" / "MODEL_CARD.md").read_text()
     assert commands(tmp_path, "verify", "shipped").code == 0

@@ -172,8 +172,8 @@ def test_a_report_with_variants_of_another_version_can_be_decided_again(home: Pa
     assert "internal" not in ended.stderr
 
 
-@pytest.mark.parametrize("name", ["my pics", "été", "图片"])
-def test_repair_takes_a_folder_of_any_name(home: Path, commands: Commands, name: str) -> None:
+def test_repair_takes_a_folder_of_any_name(home: Path, commands: Commands) -> None:
+    name = "my été 图片"
     (home / "pictures").rename(home / name)
     argv = ("--onnx", "net.onnx", "--inputs", name, "--image-size", "64", "--batch-sizes", "1-3", "--threads", "1")
     ended = commands(home, "repair", "--variant", "ort-int8-dynamic", *argv, "--out", "mended", "--quiet")

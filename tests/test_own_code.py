@@ -109,7 +109,7 @@ def run(commands: Commands, folder: Path, *flags: str) -> Ended:
         (own / name).write_text(text)
     return commands(
         folder, "--images", "8", "--batch-sizes", "2,4", "--no-explain", "--no-repair", "--race-seconds", "0",
-        "--certify", "off", "--quiet", *flags, XDG_CACHE_HOME=str(folder / "cache"),
+        "--certify", "off", "--quiet", *flags,
     )  # fmt: skip
 
 

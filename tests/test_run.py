@@ -1,4 +1,4 @@
-"""The command line as a user meets it: real processes, real runtimes, a small network."""
+"""The command line as a user meets it: real workers, real runtimes, a small network."""
 
 import json
 import os
@@ -23,36 +23,15 @@ FILE = ["--image-size", "64", "--images", "4", "--inputs", "digits", "--race-sec
 SMALL = ["--model", "resnet18", "--weights", "random", *FILE]
 
 
-def run(cwd: Path, *argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "run.py"), *argv],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=ENDS_S,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-    )
-
-
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory, commands: Commands) -> Path:
     """A folder whose out/ holds one finished study."""
     folder = tmp_path_factory.mktemp("home")
-    variants = "fp32,ort-int8,ort-int8-dynamic"
-    done = run(
-        folder, *SMALL, "--variants", variants, "--batch-sizes", "2,4", "--race-seconds", "3", "--certify", "1-6"
-    )
-    assert done.returncode in (0, 1), done.stderr
+    argv = [*SMALL, "--variants", "fp32,ort-int8,ort-int8-dynamic", "--batch-sizes", "2,4", "--no-explain"]
+    done = commands(folder, *argv, "--race-seconds", "3", "--certify", "1-6")
+    assert done.code in (0, 1), done.stderr
     (folder / "stdout.txt").write_text(done.stdout)
     return folder
-
-
-@pytest.fixture(scope="module")
-def cache(home: Path) -> dict[str, str]:
-    """The environment of a study that finds weights and artifacts where the finished study left them."""
-    (home / "xdg").mkdir()
-    (home / "xdg" / "isobatch").symlink_to(home / "out" / "cache")
-    return {"XDG_CACHE_HOME": str(home / "xdg")}
 
 
 def report(folder: Path) -> dict[str, object]:
@@ -110,28 +89,29 @@ def test_evidence_rests_on_what_was_run(home: Path) -> None:
 
 def test_which_sizes_a_network_takes_is_asked_once(tmp_path: Path, commands: Commands) -> None:
     def planned() -> Ended:
-        return commands(tmp_path, *SMALL, "--variants", "fp32", "--dry-run")
+        argv = ["--model", "squeezenet1_1", *SMALL[2:], "--variants", "fp32", "--dry-run"]
+        return commands(tmp_path, *argv, XDG_CACHE_HOME=str(tmp_path))
 
     assert planned().code == 0
-    (kept,) = (tmp_path / "out" / "cache" / "sizes").iterdir()
+    (kept,) = (tmp_path / "isobatch" / "sizes").iterdir()
     whole = kept.read_text()
     kept.write_text(whole.replace("null", '"kept words"'))
     refused = planned()
-    assert refused.code == 2 and "resnet18 takes no images of 64 x 64: kept words." in refused.stderr
+    assert refused.code == 2 and "squeezenet1_1 takes no images of 64 x 64: kept words." in refused.stderr
     kept.write_text(whole[:-3])
     assert planned().code == 0 and kept.read_text() == whole
 
 
-def test_two_fresh_runs_agree_in_everything_not_volatile(
-    tmp_path: Path, cache: dict[str, str], commands: Commands
-) -> None:
+def test_two_fresh_runs_agree_in_everything_not_volatile(tmp_path: Path, commands: Commands) -> None:
     schema = json.loads((ROOT / "reports" / "schema.json").read_text())
     argv = [*SMALL, "--variants", "fp32,ort-int8", "--batch-sizes", "2", "--fresh", "--quiet", "--no-repair"]
     found = []
     for name in ("one", "two"):
-        done = commands(tmp_path, *argv, "--out", name, **cache)
+        done = commands(tmp_path, *argv, "--out", name)
         assert done.code in (0, 1), done.stderr
-        found.append(stable(json.loads((tmp_path / name / "report.json").read_text()), schema, schema))
+        whole = json.loads((tmp_path / name / "report.json").read_text())
+        jsonschema.validate(whole, schema)
+        found.append(stable(whole, schema, schema))
     assert found[0] == found[1]
 
 
@@ -153,11 +133,11 @@ def stable(value: object, schema: dict[str, object], root: dict[str, object]) ->
 
 
 def test_an_interrupted_study_goes_on_and_gives_the_same_evidence(
-    home: Path, tmp_path: Path, cache: dict[str, str], commands: Commands
+    home: Path, tmp_path: Path, commands: Commands
 ) -> None:
     argv = [*SMALL, "--variants", "fp32,ort-int8,ort-int8-dynamic", "--batch-sizes", "2,4", "--out", "again"]
     argv += ["--no-explain"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **cache}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **commands.environment}
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "run.py"), *argv],
         cwd=tmp_path,
@@ -174,7 +154,7 @@ def test_an_interrupted_study_goes_on_and_gives_the_same_evidence(
     assert process.returncode == 130, said
     assert "goes on where it stopped" in said
     assert not (tmp_path / "again" / "report.json").exists()
-    done = commands(tmp_path, *argv, **cache)
+    done = commands(tmp_path, *argv)
     assert done.code in (0, 1), done.stderr
     assert "resuming" in done.stderr
     again = json.loads((tmp_path / "again" / "report.json").read_text())

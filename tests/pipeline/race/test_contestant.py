@@ -10,6 +10,7 @@ import pytest
 
 from isobatch.pipeline.race.contestant import Contestant, Missed
 from isobatch.pipeline.records.errors import WorkerError
+from isobatch.pipeline.workers import pool
 from isobatch.pipeline.workers.pool import Workers
 from tests.pipeline.race import served
 from tests.waiting import ENDS_S, until
@@ -17,7 +18,8 @@ from tests.waiting import ENDS_S, until
 
 @pytest.fixture(scope="module")
 def workers() -> Iterator[Workers]:
-    with Workers(ENDS_S) as found:
+    with pytest.MonkeyPatch.context() as patch, Workers(ENDS_S) as found:
+        patch.setattr(pool, "PRELOAD", served.__name__)
         yield found
 
 

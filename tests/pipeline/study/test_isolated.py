@@ -14,7 +14,10 @@ from tests.in_process import Commands
 from tests.models.ort.small_onnx import classifier
 from tests.pipeline.inputs.helpers import pictures
 
-STUDY = ("--onnx", "net.onnx", "--inputs", "pictures", "--image-size", "64", "--images", "4", "--batch-sizes", "2,4")
+STUDY = (
+    *("--onnx", "net.onnx", "--inputs", "pictures", "--image-size", "64", "--images", "4", "--batch-sizes", "2,4"),
+    *("--race-seconds", "0", "--certify", "off"),
+)
 VICTIM = "ort-int8-dynamic"  # its outputs depend on the batch whatever the processor: there is something to explain
 
 

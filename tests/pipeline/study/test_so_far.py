@@ -12,7 +12,10 @@ from tests.in_process import Commands
 from tests.models.ort.small_onnx import classifier
 from tests.pipeline.inputs.helpers import pictures
 
-STUDY = ("--onnx", "net.onnx", "--inputs", "pictures", "--image-size", "64", "--images", "4", "--batch-sizes", "2,4")
+STUDY = (
+    *("--onnx", "net.onnx", "--inputs", "pictures", "--image-size", "64", "--images", "4", "--batch-sizes", "2,4"),
+    *("--race-seconds", "0", "--certify", "off"),
+)
 
 
 def test_a_study_that_is_stopped_leaves_what_it_knows(
@@ -57,7 +60,7 @@ def test_a_study_goes_on_with_the_images_that_it_began_with(
     def stopped(*arguments: Any) -> Any:
         raise KeyboardInterrupt
 
-    asked = (*STUDY, "--variants", "ort-fp32", "--out", "run", "--race-seconds", "0", "--certify", "off")
+    asked = (*STUDY, "--variants", "ort-fp32", "--out", "run")
     with monkeypatch.context() as patch:
         patch.setattr(study, "run_references", stopped)
         assert commands(tmp_path, *asked).code == 130
