@@ -13,6 +13,7 @@ from isobatch.pipeline.prepare.artifacts import baseline
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.race.stage import BESIDE_S, usual_s
+from isobatch.pipeline.records.study import Race
 from isobatch.pipeline.study.labelled import USUAL_LOOKS
 from isobatch.pipeline.study.measure import Rounds
 from isobatch.pipeline.workers.pool import WorkerError
@@ -70,7 +71,7 @@ class Clock:
         """``begin``: of the study, by ``time.monotonic``."""
         self._stages, self._begin, self._budget_s = stages, begin, stages.config.budget_s
         self._variants: dict[str, _Passes] = {}
-        self._evidence_began = 0.0
+        self._evidence_began = self._race_asked_s = 0.0
         self._call, self._job_s = 1.0, _JOB_S  # real seconds of a rough one of calls, and of a worker beside them
 
     @property
@@ -95,7 +96,8 @@ class Clock:
         for place, name in enumerate(order):
             expected = self._variants[name].seconds
             if place and expected > left_s:
-                self._leave_out(name, f"its passes alone take about {expected:.0f} s")
+                there = f"{max(0.0, left_s):.0f} s of them are left for its passes"
+                self._leave_out(name, f"{there}, which take about {expected:.0f} s")
             else:
                 left_s -= expected
         taken = [name for name in order if name not in self._stages.failures]
@@ -159,13 +161,19 @@ class Clock:
         config = self._stages.config
         needs = replace(self._needs(report_s, 2), race_s=config.race_s)
         planned = fit(self.left_s, needs)
-        if config.race_s and self._within("the race", planned.race_s > 0):
-            usual_rounds_s = usual_s(config) - BESIDE_S  # within which most races end
-            self._within(f"the race beyond {planned.race_s:.0f} s", planned.race_s >= usual_rounds_s)
+        if config.race_s:
+            self._within("the race", planned.race_s > 0)
         if config.certify:
             self._within("verifying the choice over its range", planned.certify)
         certify = config.certify if planned.certify else ()
         self._stages.config = replace(config, race_s=planned.race_s, certify=certify)
+        self._race_asked_s = config.race_s
+
+    def raced(self, race: Race | None) -> None:
+        """Say so where the race ended with the time that it was given, and was to have had more."""
+        given_s = self._stages.config.race_s
+        if race is not None and given_s < self._race_asked_s:
+            self._within(f"the race beyond {given_s:.0f} s", race.seconds < given_s)
 
     def _needs(self, report_s: float, reports: int) -> Needs:
         """What a race, verifying its choice and so many reports need."""

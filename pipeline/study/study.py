@@ -126,6 +126,7 @@ def run_study(
             barred = withheld(sound.baseline, sound.mixing) is not None
             with memory.by_hand() as sample, progress.still():  # either would disturb the rounds
                 raced = None if barred else run_race(stages, results, policy, sample)
+            clock.raced(raced)
         if not barred:
             results = certify(stages, results, policy, raced, known[1] if known else None)
         wall_s = time.monotonic() - begin

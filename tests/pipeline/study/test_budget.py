@@ -92,7 +92,8 @@ def test_the_baseline_runs_first_then_the_cheapest_and_what_is_too_dear_is_left_
     planned = list(dict.fromkeys(job.variant for job in study.clock.plan(study.jobs)))
     assert planned == ["fp32", "int8-dynamic"]  # 24 and 20 of the 49 seconds that verdicts may take
     assert study.stages.failures["ort-fp32"].status == "unavailable"
-    assert "its passes alone take about 24 s" in study.stages.failures["ort-fp32"].reason
+    why = study.stages.failures["ort-fp32"].reason
+    assert why == "left out: --budget gives 70 s, and 5 s of them are left for its passes, which take about 24 s"
 
 
 def test_what_has_not_begun_is_left_out_where_the_others_took_longer_than_planned(
@@ -118,10 +119,16 @@ def test_time_that_was_not_used_is_planned_anew(tmp_path: Path, monkeypatch: pyt
     study.clock.plan_race(1.0)
     assert study.stages.config.race_s == pytest.approx(40 - 2 - 5 - 5)  # reports, opening three and two, the range
     assert study.stages.config.certify and len(study.warned) == 1
+    decided: Any = SimpleNamespace(seconds=12.0)
+    study.clock.raced(decided)
+    assert len(study.warned) == 1  # it was decided before its time was over
+    decided.seconds = 28.0
+    study.clock.raced(decided)
+    assert study.warned[1] == "--budget 60 s left no time for the race beyond 28 s"
     study.now = 50.0
     study.clock.plan_race(1.0)
     assert study.stages.config.race_s == 0 and study.stages.config.certify
-    assert study.warned[1:] == ["--budget 60 s left no time for the race"]
+    assert study.warned[2:] == ["--budget 60 s left no time for the race"]
 
 
 def test_a_study_without_time_still_judges_its_baseline(tmp_path: Path, commands: Commands) -> None:
