@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,16 @@ from isobatch.models.pytorch.device_runner import DeviceTorchRunner
 from isobatch.models.spec.words import CudaOptions, RunnerSettings
 from tests.models.pytorch.small_networks import pixels, seeded, watched
 from tests.models.pytorch.test_device_runner import net
-from tests.test_run import ROOT, SMALL, run
+from tests.test_run import ROOT, SMALL
 
 pytestmark = pytest.mark.gpu
 IMAGES = pixels(3)
+
+
+def run(cwd: Path, *argv: str) -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own: one that has initialised CUDA can fork none that uses it."""
+    command = [sys.executable, str(ROOT / "run.py"), *argv]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=600)
 
 
 def opened(**options: str) -> DeviceTorchRunner:

@@ -3,7 +3,6 @@
 import errno
 import itertools
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -42,10 +41,11 @@ def failing(call: str, number: int, code: int) -> Iterator[list[int]]:
         proxy.write = counted(file.write)  # type: ignore[method-assign]
         return proxy
 
-    real_fdopen = os.fdopen
+    real_open, real_fdopen = os.open, os.fdopen
     with pytest.MonkeyPatch.context() as patch:
         if call == "open":
-            patch.setattr(tempfile, "mkstemp", counted(tempfile.mkstemp))
+            new = counted(os.open)
+            patch.setattr(os, "open", lambda *how: new(*how) if how[1] & os.O_CREAT else real_open(*how))
         elif call == "write":
             patch.setattr(os, "fdopen", wrapped_file)
         else:
