@@ -38,7 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _sizes(config: pytest.Config) -> tuple[int, ...] | None:
     from isobatch.pipeline.config.numbers import numbers
 
-    text = config.getoption(SIZES) or config.getini("isobatch_batch_sizes")
+    text = config.getoption(SIZES) or _text(config, "isobatch_batch_sizes")
     return numbers(SIZES, text) if text else None
 
 
@@ -47,8 +47,14 @@ def _tolerance(config: pytest.Config) -> float:
 
     stated: float | None = config.getoption(TOLERANCE)
     if stated is None:
-        stated = real_number("isobatch_tolerance", config.getini("isobatch_tolerance") or None)
+        stated = real_number("isobatch_tolerance", _text(config, "isobatch_tolerance") or None)
     return stated or 0.0
+
+
+def _text(config: pytest.Config, name: str) -> str:
+    """A setting as it is written; a TOML file may hold numbers and lists."""
+    value = config.getini(name)
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import os
 import resource
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
@@ -116,8 +116,16 @@ def full(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture(scope="session")
 def launchers() -> Iterator[Workers]:
     """Workers whose launchers live as long as the session: the libraries load once for all that borrow them."""
-    with mock.patch.object(pool, "PRELOAD", "tests.warm"), Workers(ENDS_S) as found:
+    with _Warm(ENDS_S) as found:
         yield found
+
+
+class _Warm(Workers):
+    """Workers whose launchers, and no others, load what tests use again and again."""
+
+    def launcher(self, environment: Mapping[str, str]) -> pool.Launcher:
+        with mock.patch.object(pool, "PRELOAD", "tests.warm"):
+            return super().launcher(environment)
 
 
 @pytest.fixture(scope="session")

@@ -284,7 +284,9 @@ def test_constant_pictures_prove_nothing(home: Path, commands: Commands) -> None
     assert [variant["status"] for variant in found["variants"]] == ["measured", "measured"]
 
 
-@pytest.mark.parametrize(("make", "why", "seconds"), [(greedy, "memory|alloc", ENDS_S), (endless, "silent for 5 s", 5)])
+@pytest.mark.parametrize(
+    ("make", "why", "seconds"), [(greedy, "memory|alloc", ENDS_S), (endless, "silent for 10 s", 10)]
+)
 def test_a_graph_without_bounds_is_refused_by_name(
     home: Path, commands: Commands, make: Callable[[Path], None], why: str, seconds: float
 ) -> None:

@@ -28,6 +28,20 @@ SPECIAL = {
     "nan": [[math.nan, 1.0, 2.0], [math.nan, math.nan, math.nan]],
     "overflowing": [[6e4, -6e4, 6e4], [6e4, 6e4, 6e4]],
 }
+IDEAL = {
+    "max_abs": 0.0,
+    "max_abs_relative": 0.0,
+    "percentiles": 0.0,
+    "relative_error_median": 0.0,
+    "relative_l2": 0.0,
+    "sqnr_db": math.inf,
+    "cosine_min": 1.0,
+    "allclose": True,
+    "max_ulp": 0.0,
+    "ulp_at": None,
+    "n_ulp_excluded": 0,
+}
+"""Of equal rows, whatever they hold, NaN and infinities too."""
 WORDS = {
     "mechanism": {
         "rounding-order",
@@ -63,7 +77,11 @@ def arrays() -> list[Any]:
 @metrics
 @pytest.mark.parametrize("rows", arrays())
 def test_equal_inputs_give_the_ideal_value_exactly(metric: Metric, rows: NDArray[Any]) -> None:
-    assert metric.measure(rows, rows.copy()) == metric.of_equal(rows)
+    values = metric.measure(rows, rows.copy())
+    assert values == metric.of_equal(rows)
+    for key, value in values.items():
+        each = value.values() if isinstance(value, dict) else [value]
+        assert key not in IDEAL or all(part == IDEAL[key] and type(part) is type(IDEAL[key]) for part in each), key
 
 
 @metrics

@@ -80,7 +80,7 @@ def faulty(home: Path) -> tuple[Ended, dict[str, Any]]:
     bad.mkdir()
     (bad / HOSTILE_FILE).write_bytes(b"junk")
     names = " ".join(["unavailable", *FAILED, *JUDGED])
-    ended = study(home, names, "--timeout", "10", "--verbose", "--out", "faulty")
+    ended = study(home, names, "--timeout", "20", "--verbose", "--out", "faulty")
     shutil.rmtree(bad)
     return ended, report(home / "faulty")
 

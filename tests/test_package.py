@@ -84,6 +84,14 @@ def test_a_setting_that_is_no_number_stops_pytest_before_any_test(tmp_path: Path
         assert "'few' is not a number" in line and "leave the setting out" in line
 
 
+def test_settings_in_toml_may_be_numbers_and_lists(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text("def test_one():\n    pass\n")
+    stated = "isobatch_batch_sizes = [2, 4]\nisobatch_tolerance = 0.5\n"
+    (tmp_path / "pyproject.toml").write_text(f"[tool.pytest.ini_options]\n{stated}")
+    done = with_plugin(tmp_path)
+    assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout + done.stderr
+
+
 def with_plugin(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """pytest on the folder's test_it.py."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "isobatch.pytest_plugin", "-p", "no:cacheprovider"]

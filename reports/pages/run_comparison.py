@@ -34,13 +34,18 @@ def comparison_json(comparison: RunComparison) -> str:
     return json.dumps(strict(record), indent=1, allow_nan=False)
 
 
+def _same_run(comparison: RunComparison) -> bool:
+    """Whether both are one run; two machines may name theirs alike in the same second."""
+    return comparison.a == comparison.b and not (comparison.differences or comparison.changes or comparison.left_out)
+
+
 def comparison_blocks(comparison: RunComparison, max_rows: int | None = None) -> list[Block]:
     """The gate, the differences around the runs, the outputs, the changes. ``max_rows`` a table, the rest counted."""
     runs = line("A: ", Code(comparison.a.run_id), f" of {comparison.a.created_utc}. B: ", Code(comparison.b.run_id))
     blocks: list[Block] = [
         _gate(comparison),
         Paragraph((*runs, f" of {comparison.b.created_utc}."), small=True),
-        *([Paragraph(line(_SELF))] if comparison.a == comparison.b else []),
+        *([Paragraph(line(_SELF))] if _same_run(comparison) else []),
         _table("Differences around the runs", list(map(_difference, comparison.differences)), max_rows)
         if comparison.differences
         else Paragraph(line("Environment and configuration are the same in both runs.")),
