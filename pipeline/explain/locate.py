@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import ml_dtypes
@@ -114,13 +114,21 @@ def _alike_at_both_ends(runner: Watched, finding: LayerFinding, inputs: Rows, ou
 
 
 def compare_rows(
-    runner: Watched, finding: LayerFinding, inputs: Rows, outputs: Rows | None, batch_sizes: Sequence[int], how: str
+    runner: Watched,
+    finding: LayerFinding,
+    inputs: Rows,
+    outputs: Rows | None,
+    batch_sizes: Sequence[int],
+    how: str,
+    distinct: int | None = None,
 ) -> dict[int, float]:
     """Compare the rows of ``inputs`` alone with the same rows in batches of each N; ``outputs``: of all, if known.
 
-    Returns the seconds of a call by N, of single rows those of the quickest.
+    ``distinct``: after so many rows they come again, and are not replayed alone again. Returns the seconds of a call by
+    N, of single rows those of the quickest.
     """
     count, seconds = row_count(inputs), dict[int, float]()
+    once = min(distinct or count, count)
 
     def replayed(start: int, stop: int) -> Rows:
         rows = rows_at(inputs, slice(start, stop), count)
@@ -129,21 +137,31 @@ def compare_rows(
         seconds[stop - start] = min(time.perf_counter() - begin, seconds.get(stop - start, math.inf))
         return made
 
-    alone = zip(*(replayed(i, i + 1) for i in range(count)), strict=True)
+    alone = zip(*(replayed(i, i + 1) for i in range(once)), strict=True)
     singles = [np.concatenate([np.atleast_1d(row) for row in rows]) for rows in alone]
     apart: dict[int, NDArray[Any] | None] = {1: None}
     for n in sorted(n for n in {*batch_sizes, count} if n <= count):
         batched = outputs if n == count and outputs is not None else replayed(0, n)
         whole = [np.atleast_1d(part) if part.ndim else np.repeat(part, n) for part in batched]
-        pairs = zip((single[: len(single) // count * n] for single in singles), whole, strict=True)
+        pairs = (pair for parts in zip(singles, whole, strict=True) for pair in _in_turns(*parts, once, n))
         differing = sum(_count(finding, n, single, other, how) for single, other in pairs)
         apart[n] = row_digests(whole, n) if differing else None
     if any(made is not None for made in apart.values()):  # else this trial tells no two N apart
-        own = row_digests(singles, count)
+        own = row_digests(singles, once)[np.arange(count) % once]
         for n, made in apart.items():
             rows = made if made is not None else own[:n] if n > 1 else own
             finding.digests[n] = joined_digests(finding.digests.get(n), rows, count)
     return seconds
+
+
+def _in_turns(
+    singles: NDArray[Any], batched: NDArray[Any], count: int, n: int
+) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+    """The outputs of ``count`` rows alone beside those of the same rows in a batch of n, where they come in turns."""
+    each = len(singles) // count
+    for start in range(0, n, count):
+        last = start + count >= n
+        yield singles[: each * min(count, n - start)], batched[each * start : None if last else each * (start + count)]
 
 
 def _count(finding: LayerFinding, n: int, singles: NDArray[Any], batched: NDArray[Any], how: str) -> int:

@@ -105,7 +105,7 @@ class Contestant:
             self._check(deadline)
         try:
             return json.loads(self._line.recv_bytes())
-        except (EOFError, ConnectionError):
+        except (EOFError, OSError):  # before a message, or inside one
             raise self._why() from None
 
     def _check(self, deadline: float) -> None:

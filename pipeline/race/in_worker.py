@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import cache
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
@@ -46,11 +46,18 @@ def contest(payload: dict[str, Any], emit: Emit) -> dict[str, int]:
         def batch(n: int) -> NDArray[np.float32]:
             return images.read(0, n)
 
-        with suppress(EOFError):
-            while True:
-                turn = TurnAsked.of(json.loads(line.recv_bytes()))
-                _send(line, _turn(runner, batch(turn.n), turn.calls))
+        while (said := _heard(line)) is not None:
+            turn = TurnAsked.of(json.loads(said))
+            _send(line, _turn(runner, batch(turn.n), turn.calls))
     return {"peak_memory_bytes": peak_memory_bytes()}
+
+
+def _heard(line: Connection) -> bytes | None:
+    """What the race says next; None where it has hung up."""
+    try:
+        return line.recv_bytes()
+    except EOFError:
+        return None
 
 
 def connected(path: Path) -> Connection:

@@ -17,7 +17,7 @@ from isobatch.models.spec.words import RunnerSettings, VariantUnavailable
 from isobatch.pipeline.evidence.mixing import mixes
 from isobatch.pipeline.explain.findings import Located, Watched
 from isobatch.pipeline.repair.crossing import RepairAsked, RepairMade, RepairTold
-from isobatch.pipeline.repair.ladder import Tried, attempts, climb
+from isobatch.pipeline.repair.ladder import Tried, attempts, climb, needs_no_rival
 from isobatch.pipeline.repair.layers import asking_elsewhere, at_every_count, survey_all
 from isobatch.pipeline.repair.records import best
 from isobatch.pipeline.repair.rungs import Bench, Candidate, all_rungs
@@ -84,9 +84,7 @@ def _repaired(asked: RepairAsked, emit: Emit) -> RepairMade:
         names = [asked.rung] if asked.rung else [rung.name for rung in all_rungs()]
         first = names.index(_ORIGINS) if _ORIGINS in names else len(names)
         tried = climb(bench, scope, math.inf, names[:first])
-        if any(
-            attempt.cheap and attempt.as_native for attempt in tried
-        ):  # what changes outputs may have a better rival
+        if needs_no_rival(tried):
             answer = _written(asked, tried, runner)
             if answer.chosen is not None:
                 return answer

@@ -114,8 +114,9 @@ def measure_layer(runner: Watched, finding: LayerFinding, rows: Rows, largest: i
     NotImplementedError as ``replay``.
     """
     name = finding.layer.name
-    rows = rows_at(rows, np.arange(largest) % row_count(rows))
-    seconds = compare_rows(runner, finding, rows, None, range(2, largest + 1), "drawn")
+    distinct = row_count(rows)
+    rows = rows_at(rows, np.arange(largest) % distinct)
+    seconds = compare_rows(runner, finding, rows, None, range(2, largest + 1), "drawn", distinct)
     provoked = _provoked(runner, name, largest, seed)
     seen = [frozenset(members).difference(provoked) for members in finding.classes]
     placed = [members for members in seen if members and 1 not in members and _placed(runner, name, rows, max(members))]

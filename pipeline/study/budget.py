@@ -71,7 +71,7 @@ class Clock:
         """``begin``: of the study, by ``time.monotonic``."""
         self._stages, self._begin, self._budget_s = stages, begin, stages.config.budget_s
         self._variants: dict[str, _Passes] = {}
-        self._evidence_began = self._race_asked_s = 0.0
+        self._verdicts_until = self._passes_began = self._race_asked_s = 0.0
         self._call, self._job_s = 1.0, _JOB_S  # real seconds of a rough one of calls, and of a worker beside them
 
     @property
@@ -85,7 +85,6 @@ class Clock:
 
         A variant that is left out is recorded as one that was not run.
         """
-        self._evidence_began = time.monotonic()
         if self._budget_s is None:
             return list(jobs)
         for job in jobs:
@@ -93,6 +92,7 @@ class Clock:
         first = baseline(self._stages.config)
         order = sorted(self._variants, key=lambda name: (name != first, self._variants[name].seconds))
         left_s = _VERDICTS * self.left_s
+        self._verdicts_until = time.monotonic() + left_s
         for place, name in enumerate(order):
             expected = self._variants[name].seconds
             if place and expected > left_s:
@@ -100,6 +100,8 @@ class Clock:
                 self._leave_out(name, f"{there}, which take about {expected:.0f} s")
             else:
                 left_s -= expected
+        if self._stages.config.thorough:  # whose order lets slow drift cancel
+            return [job for job in jobs if job.variant not in self._stages.failures]
         taken = [name for name in order if name not in self._stages.failures]
         return sorted((job for job in jobs if job.variant in taken), key=lambda job: taken.index(job.variant))
 
@@ -111,9 +113,10 @@ class Clock:
             return False
         begun = [passes for passes in self._variants.values() if passes.begun]
         now = time.monotonic()
-        pace = (now - self._evidence_began) / max(1.0, sum(passes.seconds for passes in begun))
-        left_s = _VERDICTS * self._budget_s - (now - self._begin)
-        if begun and self._variants[variant].seconds * max(1.0, pace) > left_s:
+        if not begun:
+            self._passes_began = now
+        pace = (now - self._passes_began) / max(1.0, sum(passes.seconds for passes in begun))
+        if begun and now + self._variants[variant].seconds * max(1.0, pace) > self._verdicts_until:
             self._leave_out(variant, f"{self._budget_s - self.left_s:.0f} s of them were over when its turn came")
             return True
         self._variants[variant].begun = True
@@ -136,7 +139,7 @@ class Clock:
                 jobs += 1
         if jobs:
             self._call = calls_s / rough
-            if not self._stages.kept_jobs:
+            if not self._stages.kept_jobs and self._stages.most_workers == 1:  # else they overlapped
                 self._job_s = max(0.0, self._stages.seconds["evidence"] - calls_s) / jobs
 
     def accuracy_fits(self, report_s: float) -> bool:
@@ -173,7 +176,7 @@ class Clock:
         """Say so where the race ended with the time that it was given, and was to have had more."""
         given_s = self._stages.config.race_s
         if race is not None and given_s < self._race_asked_s:
-            self._within(f"the race beyond {given_s:.0f} s", race.seconds < given_s)
+            self._within(f"the race beyond {given_s:.0f} s", race.seconds - race.waited_s < given_s)
 
     def _needs(self, report_s: float, reports: int) -> Needs:
         """What a race, verifying its choice and so many reports need."""

@@ -16,7 +16,7 @@ from isobatch.pipeline.study.jobs import decides_cost, warmed
 from isobatch.pipeline.workers.engines import Task
 from isobatch.pipeline.workers.wire import Told
 
-CLIP_IMAGES, QUICK_CLIP_IMAGES = 4, 1
+CLIP_IMAGES = 4
 """Of so many images values at the clip limits are counted: thousands of values in every layer."""
 
 _BYTES = {"fp64": 8, "fp16": 2, "bf16": 2}  # of a logit; 4 otherwise
@@ -75,9 +75,7 @@ def task_of(stages: Stages, group: Together, files: Mapping[Job, Path], running:
 def _asked(stages: Stages, group: Together, files: Mapping[Job, Path], sets: Mapping[str, Images]) -> JobsAsked:
     """What ``in_worker.measure`` is asked."""
     spec, point = find_variant(group[0].variant), GridPoint.of(group[0].condition)
-    seen = QUICK_CLIP_IMAGES if stages.config.quick else CLIP_IMAGES
-    if stages.config.thorough:
-        seen = max(len(images) for images in sets.values())
+    seen = CLIP_IMAGES if not stages.config.thorough else max(len(images) for images in sets.values())
     return JobsAsked(
         variant=spec.name,
         settings=point.runner,

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.runner import Canonical, Layer, Rows
 from isobatch.models.spec.words import Effective
-from isobatch.pipeline.explain.findings import Located
-from isobatch.pipeline.explain.locate import locate
+from isobatch.pipeline.explain.findings import LayerFinding, Located
+from isobatch.pipeline.explain.locate import compare_rows, locate
 from isobatch.pipeline.explain.search_bounds import DEFAULT, FULL, Search
 from isobatch.pipeline.repair.ladder import Tried, climb
 from isobatch.pipeline.repair.records import best
@@ -190,3 +190,32 @@ def test_the_largest_difference_is_named_first(images: Images) -> None:
 
     located = locate(Two(), images.read(0, 4), SIZES, seed=7)
     assert [one.layer.name for one in located.origins] == ["last", "second", "twin"]
+
+
+class _Counting:
+    """A layer whose second row and later ones depend on a batch of more than four; it counts the rows it was given."""
+
+    def __init__(self) -> None:
+        self.alone = 0
+
+    def replay(self, layer: str, inputs: Rows) -> Rows:
+        (rows,) = inputs
+        self.alone += len(rows) == 1
+        made = rows * np.float32(2)
+        if len(rows) > 4:
+            made[1:] += np.float32(1)
+        return (np.repeat(made, 3, axis=0),)  # three entries of each row
+
+
+def test_rows_that_come_again_are_replayed_alone_once_and_told_as_if_each_were() -> None:
+    few = np.arange(12, dtype=np.float32).reshape(3, 4)
+    again = few[np.arange(8) % 3]
+    told = []
+    for distinct, alone in ((None, 8), (3, 3)):
+        runner: Any = _Counting()
+        finding = LayerFinding(Layer("here", "linear", "one"))
+        compare_rows(runner, finding, (again,), None, range(2, 9), "drawn", distinct)
+        assert runner.alone == alone
+        told.append((finding.differing, finding.tried, finding.classes))
+    assert told[0] == told[1]
+    assert told[0][0] == {2: 0, 3: 0, 4: 0, 5: 48, 6: 60, 7: 72, 8: 84}

@@ -110,6 +110,23 @@ def test_what_has_not_begun_is_left_out_where_the_others_took_longer_than_planne
     assert why == "left out: --budget gives 200 s, and 80 s of them were over when its turn came"
 
 
+def test_what_is_on_plan_is_kept_however_long_building_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = _Study(tmp_path, monkeypatch, budget_s=120.0)
+    monkeypatch.setattr(budget, "cost", lambda *_: 8.0)
+    study.now = 40.0
+    planned = list(dict.fromkeys(job.variant for job in study.clock.plan(study.jobs)))
+    assert len(planned) == 3  # 54 of the 56 seconds that verdicts may take
+    for variant in planned:
+        study.now += 1.0  # comparing what an earlier start has kept
+        assert not study.clock.too_late(variant)
+        study.now += 16.0
+
+
+def test_a_thorough_study_keeps_its_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = _Study(tmp_path, monkeypatch, budget_s=900.0, thorough=True)
+    assert study.clock.plan(study.jobs[::-1]) == study.jobs[::-1]
+
+
 def test_time_that_was_not_used_is_planned_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = _Study(tmp_path, monkeypatch, budget_s=60.0)
     study.now = 20.0
@@ -119,10 +136,10 @@ def test_time_that_was_not_used_is_planned_anew(tmp_path: Path, monkeypatch: pyt
     study.clock.plan_race(1.0)
     assert study.stages.config.race_s == pytest.approx(40 - 2 - 5 - 5)  # reports, opening three and two, the range
     assert study.stages.config.certify and len(study.warned) == 1
-    decided: Any = SimpleNamespace(seconds=12.0)
+    decided: Any = SimpleNamespace(seconds=32.0, waited_s=15.0)
     study.clock.raced(decided)
     assert len(study.warned) == 1  # it was decided before its time was over
-    decided.seconds = 28.0
+    decided.seconds = 43.0
     study.clock.raced(decided)
     assert study.warned[1] == "--budget 60 s left no time for the race beyond 28 s"
     study.now = 50.0
