@@ -36,7 +36,7 @@ FAILED = {
     "segfault": "SIGSEGV",
     "exit": "code 7",
     "killed": "too little memory",
-    "hang": "silent for 10 s",
+    "hang": "silent for 20 s",
     "memory": "MemoryError",
     "allocator": "alloc",
     "exhausted": "out of memory: CUDA out of memory. Tried to allocate 20.00 GiB",
