@@ -170,7 +170,7 @@ class _Race:
         if other is None or other.dropped is not None:
             other = self._entry(rival, opened)
             other.open()
-        preliminary(other, [other.batch_size])
+            preliminary(other, [other.batch_size])
         seconds = _REFERENCE_SHARE * self.stages.config.race_s
         tally = race([mine, other], seconds, lambda tally: tally.rounds >= _REFERENCE_ROUNDS, patience_s=_SHORT_WAIT_S)
         pair = [_raced(mine), _raced(other)]
