@@ -38,8 +38,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def _sizes(config: pytest.Config) -> tuple[int, ...] | None:
     from isobatch.pipeline.config.numbers import numbers
 
-    text = config.getoption(SIZES) or _text(config, "isobatch_batch_sizes")
-    return numbers(SIZES, text) if text else None
+    stated, text = config.getoption(SIZES), _text(config, "isobatch_batch_sizes")
+    return numbers(SIZES if stated else "isobatch_batch_sizes", stated or text) if stated or text else None
 
 
 def _tolerance(config: pytest.Config) -> float:

@@ -13,7 +13,7 @@ from isobatch.pipeline.race.stage import usual_s
 from isobatch.pipeline.records.study import VariantResult
 from isobatch.pipeline.study.explain import EXPLAINED
 from isobatch.pipeline.study.labelled import labelled_cost
-from isobatch.pipeline.study.worth_repairing import explaining_cost
+from isobatch.pipeline.study.worth_repairing import ONCE_S, explaining_cost
 
 _CHOSEN = "int8-x86"  # of what is verified at last nobody knows yet; it is one of the fastest
 
@@ -36,7 +36,7 @@ def foresee(stages: Stages, known: tuple[str, Images] | None, results: Sequence[
         if config.quick:  # of the others it is not known yet whether a repair of them may be chosen
             there = [name for name in there if name == alone]
         each = [explaining_cost(stages, name, stages.sets[-1], hopeless=name != alone) for name in there]
-        outlook.expect("explanation", sum(each))
+        outlook.expect("explanation", sum(each), fixed=ONCE_S * len(each))
     outlook.expect("race", seconds=usual_s(config))
     if config.certify:
         images = max(config.certify) + 2 * sum(config.certify)

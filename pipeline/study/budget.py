@@ -20,6 +20,8 @@ from isobatch.pipeline.workers.pool import WorkerError
 
 LEAST_RACE_S = 10.0
 _VERDICTS = 0.7  # of the time at most for the verdicts, where it is too short for all
+_WITH_TIES = 2  # times the seconds of its batches, as layers are placed on rounding ties too
+_ROUNDING_S = 1e-3
 _JOB_S = 1.0  # of a worker beside its calls, before any has run
 
 
@@ -59,7 +61,7 @@ def fit(left_s: float, needs: Needs) -> Fit:
     least, most = min(needs.race_s, LEAST_RACE_S), left_s - needs.beside_s
     raced = min(needs.race_s, max(least, most - needs.range_s)) if needs.race_s and most >= least else 0.0
     left_s -= raced + needs.beside_s if raced else 0.0
-    certify = needs.range_s <= left_s
+    certify = needs.range_s <= left_s + _ROUNDING_S
     left_s -= needs.range_s if certify else 0.0
     return Fit(accuracy, raced, certify, needs.explanation_s <= left_s)
 
@@ -73,6 +75,7 @@ class Clock:
         self._variants: dict[str, _Passes] = {}
         self._verdicts_until = self._passes_began = self._race_asked_s = 0.0
         self._call, self._job_s = 1.0, _JOB_S  # real seconds of a rough one of calls, and of a worker beside them
+        self._image_s = 0.0  # that an image took in the fastest variant
 
     @property
     def left_s(self) -> float:
@@ -91,13 +94,13 @@ class Clock:
             self._variants.setdefault(job.variant, _Passes()).add(job)
         first = baseline(self._stages.config)
         order = sorted(self._variants, key=lambda name: (name != first, self._variants[name].seconds))
-        left_s = _VERDICTS * self.left_s
+        left_s = whole_s = _VERDICTS * self.left_s
         self._verdicts_until = time.monotonic() + left_s
         for place, name in enumerate(order):
             expected = self._variants[name].seconds
             if place and expected > left_s:
-                there = f"{max(0.0, left_s):.0f} s of them are left for its passes"
-                self._leave_out(name, f"{there}, which take about {expected:.0f} s")
+                there = f"{max(0.0, left_s):.0f} of the {whole_s:.0f} s that passes may take are left"
+                self._leave_out(name, f"{there}, and its own take about {expected:.0f} s")
             else:
                 left_s -= expected
         if self._stages.config.thorough:  # whose order lets slow drift cancel
@@ -117,7 +120,10 @@ class Clock:
             self._passes_began = now
         pace = (now - self._passes_began) / max(1.0, sum(passes.seconds for passes in begun))
         if begun and now + self._variants[variant].seconds * max(1.0, pace) > self._verdicts_until:
-            self._leave_out(variant, f"{self._budget_s - self.left_s:.0f} s of them were over when its turn came")
+            there = max(0.0, self._verdicts_until - now)
+            self._leave_out(
+                variant, f"{there:.0f} s were left for passes when its turn came, too few at the pace so far"
+            )
             return True
         self._variants[variant].begun = True
         return False
@@ -131,14 +137,18 @@ class Clock:
         """This machine's pace, from the calls of the evidence and, where none of it was kept, its stage's seconds."""
         rough = calls_s = 0.0
         jobs = 0
+        each: dict[str, list[float]] = {}
         for (variant, _, condition), every in rounds.items():
             for evidence in every:
                 images = sum(p.stop - p.start for p in evidence.passes)
                 rough += cost(find_variant(variant), images, condition.image_size)
-                calls_s += sum(map(sum, evidence.call_s.values())) + sum(evidence.warm_up_s)
+                spent = sum(map(sum, evidence.call_s.values())) + sum(evidence.warm_up_s)
+                each.setdefault(variant, []).append(spent / images)
+                calls_s += spent
                 jobs += 1
         if jobs:
             self._call = calls_s / rough
+            self._image_s = min(map(min, each.values()))
             if not self._stages.kept_jobs and self._stages.most_workers == 1:  # else they overlapped
                 self._job_s = max(0.0, self._stages.seconds["evidence"] - calls_s) / jobs
 
@@ -183,11 +193,13 @@ class Clock:
         config = self._stages.config
         beside_s = min(BESIDE_S, self._job_s * (len(self._stages.specs) + 2)) if config.race_s else 0.0
         usual = max(0.0, usual_s(config) - BESIDE_S)
-        return Needs(report_s * reports, 0.0, usual, beside_s, self._cost("range") if config.certify else 0.0)
+        images = max(config.certify, default=0) + 2 * sum(config.certify)
+        range_s = self._job_s + _WITH_TIES * images * self._image_s if images else 0.0
+        return Needs(report_s * reports, 0.0, usual, beside_s, range_s)
 
     def _cost(self, stage: str) -> float:
         expected = self._stages.outlook.expected.get(stage)
-        return expected.cost * self._call if expected else 0.0
+        return expected.fixed + (expected.cost - expected.fixed) * self._call if expected else 0.0
 
     def _within(self, what: str, fits: bool) -> bool:
         if not fits:

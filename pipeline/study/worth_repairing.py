@@ -12,7 +12,7 @@ from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import Policy, VariantResult
 
 # roughly what explaining and repairing one variant costs, for the estimate of the time left
-_ONCE_S = 8.0  # opening, scripts, and what is computed beside the network
+ONCE_S = 8.0  # opening, scripts, and what is computed beside the network
 _LOOKED = 110  # images through the network to find origins and what they depend on
 _PRICED = 150  # to price a repair that may win
 
@@ -87,7 +87,7 @@ def _clearly_faster(variant: VariantResult, other: VariantResult) -> bool:
 def explaining_cost(stages: Stages, variant: str, prepared: PreparedSet, *, hopeless: bool) -> float:
     """Rough seconds of explaining one variant, and of repairing it; ``hopeless``: only the proof is tried."""
     spec, side = find_variant(variant), prepared.evaluation.side
-    seconds = _ONCE_S + cost(spec, _LOOKED, side)
+    seconds = ONCE_S + cost(spec, _LOOKED, side)
     if not stages.config.repair:
         return seconds
     for image_set in (prepared, *served(stages, variant, prepared)):
