@@ -113,6 +113,8 @@ def first_row_distance(alone: Rows, together: Rows) -> tuple[float, float, int |
     first, second = reals(np.atleast_1d(alone[0])), reals(np.atleast_1d(together[0]))
     if first.shape[1:] != second.shape[1:] or len(first) > len(second):
         return None
+    if same_bits(first, second[: len(first)]).all():
+        return 0.0, 0.0, 0 if np.issubdtype(first.dtype, np.integer) else None
     difference = absolute_difference(first, second[: len(first)])
     left = np.nan_to_num(first.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     norm = float(np.sqrt(np.square(left).sum()))

@@ -38,6 +38,7 @@ def locate(
     seed: int,
     search: Search = DEFAULT,
     alive: Callable[[], None] = lambda: None,
+    around: bool = True,
 ) -> Located:
     """Replay each layer of the deployed run over ``images`` ([n, c, h, w], n the largest N): origins and carriers.
 
@@ -47,8 +48,7 @@ def locate(
     and all only where these differ. Siblings of an origin are origins too: theirs happened not to show. Integer layers
     are also provoked on rounding ties. ``search`` bounds the drawn rows and the ties; ``alive`` is called now and then,
     for those who wait.
-    What reads across images and reaches no output is no origin. Where layers do not account for what the outputs show,
-    the modules around them are replayed too: see ``isobatch.pipeline.explain.outside_layers``.
+    What reads across images and reaches no output is no origin. ``around``: see ``look_around``.
     """
     generator = np.random.Generator(np.random.PCG64(seed))
     findings: dict[str, LayerFinding] = {}
@@ -93,12 +93,24 @@ def locate(
             innocent_of = dict.fromkeys(finding.differing, 0)
             findings[name] = LayerFinding(finding.layer, innocent_of, finding.tried, replayable=finding.replayable)
     located = Located(findings, bool(same_bits(watched, plain).all()), growth)
-    for around in outside(runner, located, images, batch_sizes):
-        finding = findings[around.layer.name] = LayerFinding(around.layer)
-        compare_rows(runner, finding, around.inputs, None, batch_sizes, "captured")
-        if not finding.batch_sizes:  # it shows beside made neighbours only
-            finding.differing[len(images)], finding.found_by = around.moved, "drawn"
+    if around:
+        look_around(runner, located, images, batch_sizes)
     return located
+
+
+def look_around(runner: Watched, located: Located, images: NDArray[np.float32], batch_sizes: Sequence[int]) -> bool:
+    """Where the layers do not account for what the outputs show, add the modules around them that do; whether any did.
+
+    Costs a dozen runs of the network: see ``isobatch.pipeline.explain.outside_layers``. A repair of exactly the origins
+    that holds beside other neighbours too says as much.
+    """
+    modules = outside(runner, located, images, batch_sizes)
+    for module in modules:
+        finding = located.findings[module.layer.name] = LayerFinding(module.layer)
+        compare_rows(runner, finding, module.inputs, None, batch_sizes, "captured")
+        if not finding.batch_sizes:  # it shows beside made neighbours only
+            finding.differing[len(images)], finding.found_by = module.moved, "drawn"
+    return bool(modules)
 
 
 def _alike_at_both_ends(runner: Watched, finding: LayerFinding, inputs: Rows, outputs: Rows) -> bool:

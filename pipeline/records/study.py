@@ -398,25 +398,11 @@ class Growth(Record):
     steps: int | None = None
 
 
-class BeyondLook(Record):
-    """One look at layers beyond what was studied: which of them depend on N with so many threads, at this N.
-
-    ``shapes`` distinct layers (kernels and shapes) of ``of_shapes`` were replayed, each on few rows.
-    """
-
-    threads: int
-    batch_size: int
-    shapes: int
-    of_shapes: int
-    layers: list[str]
-
-
 class Locating(Record):
     """How the origins were sought: what was tried, and the smallest rate it would have found in *every* layer.
 
     ``smallest_rate``: 3/n of the layer least tried (95 %, if its elements were independent, which they are not).
-    ``condition``, with ``batch_sizes``: what the origins, the innocent kinds and their proof hold for; ``beyond``: what
-    a quick look showed elsewhere.
+    ``condition``, with ``batch_sizes``: what the origins, the innocent kinds and their proof hold for.
     """
 
     inputs: str
@@ -429,7 +415,6 @@ class Locating(Record):
     instrumented_bitwise_equal: bool  # looking inside changed no output bit
     innocent_kinds: list[str]  # kinds of layer that were never an origin here
     condition: Condition | None = None
-    beyond: list[BeyondLook] = Field(default=[], json_schema_extra=VOLATILE)  # time bounds it
     note: str = ""
 
 

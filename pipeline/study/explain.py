@@ -160,7 +160,6 @@ def _look_inside(stages: Stages, variant: str, prepared: PreparedSet, point: Gri
         thorough=stages.config.thorough,
         cannot_win=not_tried(variant, budget.hopeless.get(variant, "")),
         outcome=stages.outcome,
-        beyond=not spec.precision.startswith("int8") and not stages.config.quick,
         objective=stages.config.policy.objective,
     )
     kept = stages.run.evidence_file(variant, f"explanation-{key_of(asked.to_json())[:12]}.json")

@@ -78,7 +78,7 @@ def _passes(config: Config, count: int, turn: int, *, timed: bool, sparing: bool
     if config.thorough:
         return plan_passes(count, config.batch_sizes, probes=turn == 0, **probes)
     if turn:
-        return second_round(count, config.batch_sizes, sparing=sparing)
+        return second_round(count, config.batch_sizes, sparing=sparing or config.quick)
     return first_round(count, config.batch_sizes, sparing=sparing, **probes)
 
 

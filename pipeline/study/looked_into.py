@@ -5,7 +5,7 @@ from typing import Any
 
 from isobatch.pipeline.config.config import Explain
 from isobatch.pipeline.explain.reproducer.write import Reproducer
-from isobatch.pipeline.records.study import BeyondLook, Condition, Growth, Locating, NeighbourEffect, Origin
+from isobatch.pipeline.records.study import Condition, Growth, Locating, NeighbourEffect, Origin
 from isobatch.pipeline.repair.crossing import Attempt
 from isobatch.pipeline.repair.records import PROOF, repair_records
 from isobatch.pipeline.study.inside.crossing import LayerSeen, Looked
@@ -95,5 +95,4 @@ def _locating(looked: Looked, inputs: str, condition: Condition, search: Explain
         instrumented_bitwise_equal=looked.instrumented_equal,
         innocent_kinds=sorted({layer.kind for layer in layers if layer.replayable} - guilty),
         condition=condition,
-        beyond=[BeyondLook(**look) for look in looked.beyond],
     )

@@ -1,10 +1,10 @@
 """Where the difference starts: how many layers, of what kinds, and whether the list is proved complete."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from isobatch.pipeline.decide.demands import MIXES
-from isobatch.pipeline.records.study import BeyondLook, Locating, Origin, Study, VariantResult
+from isobatch.pipeline.records.study import Locating, Origin, Study, VariantResult
 from isobatch.pipeline.repair.records import PROOF
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Row, line, table_of
@@ -102,28 +102,9 @@ def _limits(name: str, sought: Locating) -> list[Line]:
         limits.append(
             line(Code(name), ": looking inside changed its output, so that what was seen may not be what is deployed.")
         )
-    limits += [line(Code(name), f": {words}.") for words in _beyond(sought.beyond)]
     if sought.note:
         limits.append(line(Code(name), f": {sought.note.rstrip('.')}."))
     return limits
-
-
-def _beyond(looks: Sequence[BeyondLook]) -> Iterator[str]:
-    """What the looks beyond the study's threads and N showed, those that showed the same layers together."""
-    for layers in dict.fromkeys(tuple(look.layers) for look in looks):
-        where = views.listing(_looked_at(look) for look in looks if tuple(look.layers) == layers)
-        if layers:
-            which = f"{numbers.counted(len(layers), 'layer')} ({views.listing(layers, 4)})"
-            yield f"{where}, beyond the scope of the list, {which} depend{'s' if len(layers) == 1 else ''} on N"
-        else:
-            yield f"{where} no layer was seen to depend on N, on few rows each"
-
-
-def _looked_at(look: BeyondLook) -> str:
-    where = f"with {numbers.counted(look.threads, 'thread')} at N = {look.batch_size}"
-    if look.shapes < look.of_shapes:
-        where += f" (of {look.of_shapes} distinct layers {look.shapes} were reached in time)"
-    return where
 
 
 def holds_for(variants: Iterable[VariantResult]) -> str:

@@ -17,9 +17,8 @@ from isobatch.pipeline.workers.wire import Crossing
 class LookAsked(Crossing):
     """One variant on one input set. ``also``: the other sets that the artifact serves, on which a repair is verified.
 
-    ``cannot_win``: why a repair can not be the choice, "" where it may be. ``beyond``: whether other N and threads are
-    looked at too. ``objective``: what a repair is to cost least of. ``run_folder``, where it writes, and ``repair_s``,
-    what others leave of the time, are told last.
+    ``cannot_win``: why a repair can not be the choice, "" where it may be. ``objective``: what a repair is to cost
+    least of. ``run_folder``, where it writes, and ``repair_s``, what others leave of the time, are told last.
     """
 
     variant: str
@@ -35,7 +34,6 @@ class LookAsked(Crossing):
     thorough: bool = False
     cannot_win: str = ""
     outcome: Outcome = CLASSES
-    beyond: bool = False
     objective: str = "throughput"
     run_folder: str = ""
     repair_s: float = 0.0
@@ -64,7 +62,7 @@ class LayerSeen(Crossing):
 class Looked(Crossing):
     """What was found inside. ``why``: it could not be looked into, and only whole calls were repaired.
 
-    ``growth``, ``neighbour_effect`` and ``beyond``: fields of the records of these names. ``tried``: of the ladder of
+    ``growth`` and ``neighbour_effect``: fields of the records of these names. ``tried``: of the ladder of
     repairs; None where the study was asked not to repair.
     """
 
@@ -76,6 +74,5 @@ class Looked(Crossing):
     instrumented_equal: bool = True
     reproducers: Mapping[str, Reproducer] | None = None
     neighbour_effect: Mapping[str, Any] | None = None
-    beyond: tuple[Mapping[str, Any], ...] = ()
     tried: tuple[Attempt, ...] | None = None
     repair_s: float = 0.0

@@ -1,9 +1,10 @@
 """What runs inside a worker to explain and repair one variant on one input set: locate, prove complete, price."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,11 @@ from isobatch.pipeline.compare.batch_classes import finer_classes
 from isobatch.pipeline.evidence.by_value import first_round
 from isobatch.pipeline.explain.causes import Explanation
 from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched, why_closed
-from isobatch.pipeline.explain.locate import locate
+from isobatch.pipeline.explain.locate import locate, look_around
 from isobatch.pipeline.explain.neighbour_effect import neighbour_effect
 from isobatch.pipeline.explain.origins import explain_origins
 from isobatch.pipeline.explain.reproducer.write import FOLDER, RUNTIMES, Starter, write_reproducers
 from isobatch.pipeline.explain.search_bounds import SEARCHES
-from isobatch.pipeline.repair.beyond_scope import look_beyond
 from isobatch.pipeline.repair.ladder import Tried, attempts, climb
 from isobatch.pipeline.repair.layers import asking_elsewhere
 from isobatch.pipeline.repair.records import PROOF
@@ -48,7 +48,7 @@ def explain_and_repair(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
 
 
 def _explained(asked: LookAsked, emit: Emit) -> Looked:
-    images, sizes, threads, seed = asked.images, asked.batch_sizes, asked.settings.threads, asked.seed
+    images, sizes, seed = asked.images, asked.batch_sizes, asked.seed
     search = SEARCHES[asked.explain]
     count = search.captured(sizes, len(images))
     values = max(count, *sizes) * max(image_file.values for image_file in (images, *asked.also))
@@ -64,16 +64,38 @@ def _explained(asked: LookAsked, emit: Emit) -> Looked:
             for rows in (captured[:1], captured):  # what a compiled graph says of itself, it says once it was run
                 runner.run(rows)
             return _as_a_whole(asked, runner, captured, done)
-        located = locate(runner, captured, tried_at, seed, search, lambda: done(0))
+        located = locate(runner, captured, tried_at, seed, search, lambda: done(0), around=not asked.repair)
         done(_LOCATED)
+        inside = _Inside(asked, runner, located, captured, tried_at, done, starter)
+        looked = inside.looked()
+        if asked.repair and not _proved(looked) and look_around(runner, located, captured, tried_at):
+            looked = inside.looked(looked.repair_s)
+        return looked
+
+
+@dataclass(frozen=True)
+class _Inside:
+    """A runner that can be looked into, and what was located in it."""
+
+    asked: LookAsked
+    runner: Any
+    located: Located
+    captured: NDArray[np.float32]
+    tried_at: Sequence[int]
+    done: Callable[[int], None]
+    starter: Starter | None
+
+    def looked(self, spent_s: float = 0.0) -> Looked:
+        """The origins explained, and repaired where that was asked. ``spent_s``: of the time for repairs, before."""
+        asked, runner, located, captured = self.asked, self.runner, self.located, self.captured
+        threads, seed, folder = asked.settings.threads, asked.seed, Path(asked.run_folder)
         explanations = explain_origins(runner, located, captured, threads, seed)
-        scripts = write_reproducers(runner, located, captured, asked.variant, folder, seed, starter)
+        scripts = write_reproducers(runner, located, captured, asked.variant, folder, seed, self.starter)
         named = [explanation.mechanism for explanation in explanations.values()]
-        effect = neighbour_effect(runner, named, captured, tried_at, folder, asked.variant, seed, asked.outcome)
-        beyond = look_beyond(runner, captured, threads, tried_at, seed, lambda: done(0)) if asked.beyond else []
+        effect = neighbour_effect(runner, named, captured, self.tried_at, folder, asked.variant, seed, asked.outcome)
         looked = Looked(
             locatable=True,
-            batch_sizes=tuple(tried_at),
+            batch_sizes=tuple(self.tried_at),
             findings=tuple(_seen(finding, explanations) for finding in located.findings.values()),
             growth=tuple(
                 {"layer": layer, "max_abs": largest, "relative_l2": share, "steps": steps}
@@ -82,18 +104,26 @@ def _explained(asked: LookAsked, emit: Emit) -> Looked:
             instrumented_equal=located.instrumented_bitwise_equal,
             reproducers=scripts,
             neighbour_effect=effect,
-            beyond=tuple(beyond),
         )
-        if not asked.repair:
-            return looked
-        begin = time.monotonic()
-        shapes = measure_shapes(runner, located, captured, count, seed)
-        scope = _scope(asked, done)
-        bench = Bench(runner, threads, captured, sizes, located, shapes, asked.objective, outcome=asked.outcome)
-        bench = asking_elsewhere(bench, scope, seed, lambda: done(0))
+        return self._repaired(looked, spent_s) if asked.repair else looked
+
+    def _repaired(self, looked: Looked, spent_s: float) -> Looked:
+        asked, captured = self.asked, self.captured
+        threads, seed, sizes = asked.settings.threads, asked.seed, asked.batch_sizes
+        begin = time.monotonic() - spent_s
+        shapes = measure_shapes(self.runner, self.located, captured, len(captured), seed)
+        scope = _scope(asked, self.done)
+        seen = threads, captured, sizes, self.located, shapes
+        bench = Bench(self.runner, *seen, asked.objective, outcome=asked.outcome)
+        bench = asking_elsewhere(bench, scope, seed, partial(self.done, 0))
         tried = _climbed(asked, bench, scope, asked.repair_s - (time.monotonic() - begin))
         finer = tuple(_finer(layer, shapes) for layer in looked.findings)
         return replace(looked, findings=finer, tried=tuple(attempts(tried)), repair_s=time.monotonic() - begin)
+
+
+def _proved(looked: Looked) -> bool:
+    """Whether the repair of exactly the origins holds, so that nothing around the layers shows in the outputs."""
+    return any(attempt.name == PROOF and attempt.holds for attempt in looked.tried or ())
 
 
 def _as_a_whole(asked: LookAsked, runner: Any, captured: NDArray[np.float32], done: Callable[[int], None]) -> Looked:

@@ -15,7 +15,6 @@ from isobatch.pipeline.explain.causes._influence import influence
 from isobatch.pipeline.explain.findings import Located
 from isobatch.pipeline.explain.locate import locate, random_rows
 from isobatch.pipeline.explain.origins import explain_origins
-from isobatch.pipeline.repair.beyond_scope import look_beyond
 from isobatch.pipeline.repair.ladder import climb
 from isobatch.pipeline.repair.rungs import Bench
 from isobatch.pipeline.repair.shapes import measure_shapes
@@ -95,8 +94,6 @@ def test_an_origin_that_takes_no_drawn_rows_may_be_repaired() -> None:
         located = locate(runner, images, SIZES, 0)
         assert located.findings["2"].found_by == "captured" and located.findings["2"].replayable
         assert measure_shapes(runner, located, images, 4, 0) == {}
-        (look,) = look_beyond(runner, images, 1, SIZES, 0)
-        assert look["shapes"] < look["of_shapes"]
         bench = Bench(runner, 1, images, (2, 4), located)
         (repaired, *_) = climb(bench, Scope([Examples("drawn", images)], (2, 4), {}), 9.0, ["surgical"])  # type: ignore[list-item]
         assert repaired.holds and repaired.candidate is not None and repaired.candidate.layers == ("2",)

@@ -127,3 +127,9 @@ def test_emulated_arithmetic_gets_one_batch_of_each_size_and_no_copies(tmp_path:
     first = {one.condition.isa: one.passes for one in jobs.plan_jobs(study(tmp_path)) if one.round == 0}
     assert [(p.kind, p.batch_size) for p in first["avx2"]] == [("singles", 1), ("batched", 2), ("neighbours", 2)]
     assert {"position", "copies"} <= {p.kind for p in first["native"]}
+
+
+def test_a_quick_study_repeats_one_single_and_a_batch_in_its_second_process(tmp_path: Path) -> None:
+    quick = replace(CONFIG, isa=("native",), quick=True)
+    repeated = {job.condition.isa: job.passes for job in jobs.plan_jobs(study(tmp_path, quick)) if job.round == 1}
+    assert [(p.kind, p.start, p.stop) for p in repeated["native"]] == [("singles", 0, 1), ("batched", 0, 8)]

@@ -312,25 +312,16 @@ def test_a_repair_that_time_did_not_reach_has_no_row_and_a_remark() -> None:
     assert text("repairs", with_fields(repairs=[late])) == "fp32+recheck: the time was over."
 
 
-def test_scope_stands_beside_what_is_claimed_and_what_lies_beyond_is_told() -> None:
+def test_scope_stands_beside_what_is_claimed() -> None:
     one = studies.measured(studies.ROWS[0])
     assert one.locating is not None and one.origins
     condition = one.origins[0].condition.model_copy(update={"threads": 2, "image_size": 64})
-    beyond = [
-        r.BeyondLook(threads=1, batch_size=17, shapes=19, of_shapes=20, layers=["conv1", "fc"]),
-        r.BeyondLook(threads=2, batch_size=17, shapes=20, of_shapes=20, layers=[]),
-    ]
-    update = {"condition": condition, "beyond": beyond, "batch_sizes": [2, 3, 8], "innocent_kinds": ["batch-norm"]}
+    update = {"condition": condition, "batch_sizes": [2, 3, 8], "innocent_kinds": ["batch-norm"]}
     study = studies.study(
         [one.model_copy(update={"locating": one.locating.model_copy(update=update)})], inputs=studies.INPUTS
     )
     told = text("origins", study)
     assert "Innocent at N = 2, 3 and 8, 2 threads, 64 pixels: " in told
-    assert (
-        "with 1 thread at N = 17 (of 20 distinct layers 19 were reached in time), beyond the scope of the list" in told
-    )
-    assert "2 layers (conv1 and fc) depend on N" in told
-    assert "with 2 threads at N = 17 no layer was seen to depend on N, on few rows each" in told
     assert "(N = 2, 3 and 8, 2 threads, 64 pixels): replayed alone" in text("suspects", study)
 
 
