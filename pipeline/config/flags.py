@@ -34,6 +34,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, prog: str, description: str, epilog: str | None = None) -> None:
         super().__init__(prog, None, description, epilog, formatter_class=_WithDefaults, allow_abbrev=False)
+        self._negative_number_matcher = re.compile(r"-(\.?\d|inf|nan)")  # values such as -5s, which their flag refuses
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError, naming the nearest flag where one is unknown."""

@@ -48,7 +48,7 @@ def duration(flag: str, text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 < value <= _WEEK_S:
-        raise UsageError("bad-number", f"{flag} {text!r} is no time of at most a week: write 90s, 2m or 1h")
+        raise UsageError("bad-number", f"{flag} {text!r} is no time above 0 and of at most a week: write 90s, 2m or 1h")
     return value
 
 
