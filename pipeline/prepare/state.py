@@ -76,6 +76,7 @@ class Stages:
     failures: dict[str, Failure] = field(default_factory=dict)
     not_run: dict[str, list[NotRun]] = field(default_factory=dict)
     warnings: list[Warning_] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)  # for which a budget left no time: variants, and stages
     seconds: dict[str, float] = field(default_factory=dict)
     kept_jobs: int = 0
     most_workers: int = 1  # at once

@@ -907,6 +907,8 @@ class Study(Record):
     config: dict[str, Any]
     weights: Weights
     pending: list[str] = []  # what is still to come, of a report written before the end
+    left_out: list[str] = Field(default=[], json_schema_extra=VOLATILE)
+    """For which ``--budget`` left no time: variants, and stages by their names in ``timing.stages``."""
     warnings: list[Warning_] = []
     inputs: list[InputSet]
     reference: str | None = None  # the variant that is the ruler

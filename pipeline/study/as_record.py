@@ -68,6 +68,7 @@ def as_record(
         config=_portable(stages.config),
         weights=stages.weights,
         warnings=stages.warnings,
+        left_out=stages.left_out,
         inputs=[prepared.record for prepared in stages.sets],
         reference=ruler(stages) if findings.references else None,
         variants=results,

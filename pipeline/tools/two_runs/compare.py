@@ -59,7 +59,7 @@ def compare_runs(a: Study, b: Study, outputs_a: Outputs, outputs_b: Outputs) -> 
         if other is None:
             left_out.append(f"{variant.name}: only in run A")
             continue
-        changes += variant_changes(variant, other, inputs)
+        changes += variant_changes(variant, other, inputs, (a.left_out, b.left_out))
         for name in inputs:
             if compared := _set(sides, variant, other, name):
                 sets.append(compared)

@@ -1,12 +1,12 @@
 """What changed from one run to another, and which changes are regressions: the rules of the gate."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from isobatch.pipeline.decide.ranges import range_words
 from isobatch.pipeline.decide.recommend import as_good
-from isobatch.pipeline.decide.repaired_variants import with_repairs
+from isobatch.pipeline.decide.repaired_variants import native_name, with_repairs
 from isobatch.pipeline.records.study import VERDICTS, Cost, DecidedBy, Interval, Study, VariantResult
-from isobatch.pipeline.records.wording import condition_words, counted, held, number, percent
+from isobatch.pipeline.records.wording import condition_words, counted, held, listed, number, percent
 from isobatch.pipeline.tools.two_runs.records import Change, ChangeKind, SetCompared
 
 
@@ -25,7 +25,12 @@ def run_changes(a: Study, b: Study) -> list[Change]:
     elif (chosen[0] is None) != (chosen[1] is None):
         kind: ChangeKind = "regression" if chosen[1] is None else "improvement"
         met = [f"met by {name}" if name else "not met" for name in chosen]
-        changes.append(Change(kind, "policy", *met))
+        (lacking, by) = (b, chosen[0]) if chosen[1] is None else (a, chosen[1])
+        note = ""
+        if untried := _left_out(lacking, str(by)):
+            run = "B" if lacking is b else "A"
+            kind, note = "other", f"run {run} left out {listed(untried)}: --budget gave no time"
+        changes.append(Change(kind, "policy", *met, note=note))
     elif chosen[0] != chosen[1]:
         pairs = (("A", a.recommendation, chosen[1]), ("B", b.recommendation, chosen[0]))
         unsure = [f"run {run} calls {other} as good" for run, decided, other in pairs if as_good(decided) == other]
@@ -33,17 +38,36 @@ def run_changes(a: Study, b: Study) -> list[Change]:
     return changes
 
 
-def variant_changes(a: VariantResult, b: VariantResult, inputs: Mapping[str, str]) -> list[Change]:
+def _left_out(study: Study, chosen: str) -> list[str]:
+    """What the study's budget left out of what choosing the other run's choice takes: it, its repair, its accuracy."""
+    native, demanded = native_name(chosen), study.recommendation
+    needed = {native: native}
+    if chosen != native:
+        needed["explanation"] = "origins and repairs"
+    if demanded is not None and demanded.policy.max_accuracy_drop is not None:
+        needed["accuracy"] = "accuracy"
+    return [words for what, words in needed.items() if what in study.left_out]
+
+
+def variant_changes(
+    a: VariantResult,
+    b: VariantResult,
+    inputs: Mapping[str, str],
+    left_out: tuple[Collection[str], Collection[str]] = ((), ()),
+) -> list[Change]:
     """Changes of a variant that are not bound to one input set: its status, accuracy, repairs and cost.
 
     ``inputs``: the shared sets, by their names in run ``a`` to those in run ``b``; accuracy and cost count only there.
+    ``left_out``: for which the budgets of runs ``a`` and ``b`` left no time; that is neither better nor worse.
     """
     if a.status != b.status:
         kind: ChangeKind = "other"
-        if "measured" in (a.status, b.status):
+        out = [one.name in names for one, names in zip((a, b), left_out, strict=True)]
+        if "measured" in (a.status, b.status) and not any(out):
             kind = "regression" if a.status == "measured" else "improvement"
-        note = (b.reason if kind != "improvement" else a.reason) or ""
-        return [Change(kind, "status", a.status, b.status, a.name, note=note)]
+        said = ["left out by --budget" if left else one.status for one, left in zip((a, b), out, strict=True)]
+        note = (b.reason if b.status != "measured" else a.reason) or ""
+        return [Change(kind, "status", *said, a.name, note=note)]
     return [*_accuracy(a, b, inputs), *_ranges(a, b), *_repairs(a, b), *_cost(a, b, inputs)]
 
 

@@ -211,6 +211,22 @@ def test_a_variant_that_can_no_longer_be_had_is_a_regression(status: str) -> Non
     assert [c.kind for c in back.changes if c.what == "status"] == ["improvement"]
 
 
+def test_what_a_budget_left_out_is_no_regression() -> None:
+    fields: Any = {"name": "bf16", "runtime": "torch", "precision": "bf16", "status": "unavailable"}
+    gone = VariantResult(**fields, reason="left out: too few seconds")
+    whole, short = study(variant(), variant("bf16")), study(variant(), gone, left_out=["bf16", "explanation"])
+    found = compared(decided(whole, "bf16"), decided(short, None))
+    assert [(c.kind, c.what, c.a, c.b, c.note) for c in found.changes] == [
+        ("other", "policy", "met by bf16", "not met", "run B left out bf16: --budget gave no time"),
+        ("other", "status", "measured", "left out by --budget", "left out: too few seconds"),
+    ]
+    back = compared(decided(short, None), decided(whole, "bf16"))
+    assert {c.kind for c in back.changes} == {"other"} and "run A left out bf16" in back.changes[0].note
+    repaired = compared(decided(whole, "fp32+surgical"), decided(short, None))
+    assert not repaired.regressions and "left out origins and repairs" in repaired.changes[0].note
+    assert compared(decided(whole, "fp32"), decided(short, None)).regressions  # it was measured, and lost all the same
+
+
 def drop(decided: str | None) -> AccuracyDrop:
     return AccuracyDrop(
         value=0.01,
