@@ -37,7 +37,9 @@ class Progress:
     one line is redrawn in place; elsewhere each new label is a line of its own; ``quiet`` says nothing.
     """
 
-    def __init__(self, quiet: bool, stream: TextIO) -> None:
+    def __init__(self, quiet: bool, stream: TextIO, limit_s: float | None = None) -> None:
+        """``limit_s``: what is left of a budget: never more is said to be left."""
+        self._until = None if limit_s is None else time.monotonic() + limit_s
         self._console = _Console(file=stream, quiet=quiet, highlight=False, markup=False, emoji=False)
         self._plain = quiet or not self._console.is_terminal
         self._total = self._done = self._past = 0.0
@@ -140,7 +142,8 @@ class Progress:
             return None
         pace = self._usual if self._real else self._pace
         now = self._total - (time.monotonic() - self._begin) if self._real else (self._total - self._done) * pace
-        return max(0.0, now) + self._after.cost * pace + self._after.seconds
+        left_s = max(0.0, now) + self._after.cost * pace + self._after.seconds
+        return left_s if self._until is None else min(left_s, max(0.0, self._until - time.monotonic()))
 
     @property
     def _pace(self) -> float:

@@ -67,6 +67,18 @@ def test_what_follows_is_part_of_the_estimate_and_a_race_takes_the_seconds_it_is
     assert progress.share_done == pytest.approx(235.0 / 270.0)
 
 
+def test_no_more_is_said_to_be_left_than_the_budget_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    progress = Progress(quiet=True, stream=io.StringIO(), limit_s=50.0)
+    progress.plan(40.0, After(seconds=90.0))
+    now[0] += 20.0
+    progress.step("a", 20.0)
+    assert progress.left_s == 30.0
+    now[0] += 40.0
+    assert progress.left_s == 0.0
+
+
 def test_a_step_before_any_plan_makes_no_estimate() -> None:
     stream = io.StringIO()
     with Progress(quiet=False, stream=stream) as progress:
