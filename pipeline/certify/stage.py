@@ -40,16 +40,23 @@ def certify(
     ``labelled``: images that fill the batches where the input set has too few. What claims nothing, or has no times to
     be recommended at an N, is not verified.
     """
-    asked = stages.config.certify
     left_s = limit_s(stages.config)
-    while asked:
-        decided = recommend(variants, policy, race)
-        chosen = next((repair for repair in with_repairs(variants) if repair.name == decided.chosen), None)
-        if chosen is None or chosen.range is not None or chosen.cost is None or chosen.verdict not in _CLAIMS:
-            break
-        verified = _verified(stages, variants, chosen, decided.batch_size or 1, labelled, max(_LEAST_S, left_s))
+    while stages.config.certify and (due := unverified(variants, policy, race)):
+        chosen, batch_size = due
+        verified = _verified(stages, variants, chosen, batch_size, labelled, max(_LEAST_S, left_s))
         variants, left_s = with_range(variants, chosen.name, verified), left_s - verified.seconds
     return variants
+
+
+def unverified(
+    variants: Sequence[VariantResult], policy: Policy, race: Race | None
+) -> tuple[VariantResult, int] | None:
+    """The choice and its N, where its verdict is to be verified over a range and has not been yet."""
+    decided = recommend(variants, policy, race)
+    chosen = next((repair for repair in with_repairs(variants) if repair.name == decided.chosen), None)
+    if chosen is None or chosen.range is not None or chosen.cost is None or chosen.verdict not in _CLAIMS:
+        return None
+    return chosen, decided.batch_size or 1
 
 
 @dataclass

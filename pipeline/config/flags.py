@@ -90,7 +90,10 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
         "--certify", metavar="N", help="verify the choice at these N, or off (default: 1-32, and 1-16 with --quick)"
     )
     stages.add_argument(
-        "--budget", metavar="T", help="fit the study into 90s, 2m or 1h, the most valuable first; says what is left out"
+        "--budget",
+        metavar="T",
+        help="fit the study into 90s, 2m or 1h, the most valuable first; says what is left out; the time of all starts "
+        "of a run counts",
     )
     stages.add_argument("--dry-run", action="store_true", help="print the jobs and stop")
     add_policy(parser)

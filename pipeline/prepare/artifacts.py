@@ -1,5 +1,6 @@
 """The first stages: weights, input sets, artifacts. What all variants share must be sound, or nothing is measured."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +33,21 @@ def ruler(stages: Stages) -> str:
     return baseline(stages.config) if stages.config.onnx or stages.without_fp64 else REFERENCE
 
 
-def build_artifacts(stages: Stages) -> dict[tuple[str, str], BuildAsked]:
+def build_artifacts(
+    stages: Stages,
+    in_order: Callable[[list[VariantSpec]], Sequence[VariantSpec]] = list,
+    before_building: Callable[[VariantSpec], None] = lambda spec: None,
+) -> dict[tuple[str, str], BuildAsked]:
     """Build, or find in the cache, the artifact of every variant and input set; and of the baseline and reference.
 
     A variant that cannot be built is recorded and left out; one that lacks calibration images on one set is left out
     there. Returns what a worker is asked for each of those that were built or found, by variant and set.
+    ``in_order``: the variants as they are to be built. ``before_building``: may raise WorkerError.
     """
     asked: dict[tuple[str, str], BuildAsked] = {}
     helpers = [find_variant(name) for name in (baseline(stages.config), REFERENCE)]
     helpers = [spec for spec in helpers if spec.name not in stages.config.variants]
-    for spec in [*stages.specs, *helpers]:
+    for spec in in_order([*stages.specs, *helpers]):
         if stages.config.onnx and spec.runtime == "torch":
             reason = f"{spec.name} is made from a torch network, and an ONNX file was given"
             remedy = "use --model and --weights, or measure the ort- and ov- variants"
@@ -53,7 +59,7 @@ def build_artifacts(stages: Stages) -> dict[tuple[str, str], BuildAsked]:
                 stages.skip(spec.name, prepared.record.name, "static calibration", prepared.calibration_note)
                 continue
             try:
-                asked[spec.name, prepared.record.name] = _build(stages, spec, prepared)
+                asked[spec.name, prepared.record.name] = _build(stages, spec, prepared, before_building)
             except WorkerError as error:
                 stages.fail(spec.name, error)
                 if spec in helpers and spec.name != REFERENCE:  # what becomes of the reference is told with its singles
@@ -87,7 +93,9 @@ def artifact_fields(spec: VariantSpec, network: Network, calibration: Images | N
     }
 
 
-def _build(stages: Stages, spec: VariantSpec, prepared: PreparedSet) -> BuildAsked:
+def _build(
+    stages: Stages, spec: VariantSpec, prepared: PreparedSet, before_building: Callable[[VariantSpec], None]
+) -> BuildAsked:
     network = stages.network
     assert network is not None
     calibration = prepared.calibration if spec.calibrated else None
@@ -105,6 +113,7 @@ def _build(stages: Stages, spec: VariantSpec, prepared: PreparedSet) -> BuildAsk
         return asked
     if stages.no_export is not None and spec.runtime != "torch":
         raise stages.no_export  # it was tried for another variant of this network: it takes minutes, and fails again
+    before_building(spec)
     stages.progress.step(f"build {spec.name}", 0.0)
     try:
         answer = stages.call("isobatch.pipeline.prepare.in_worker:build", asked.to_json(), spec.name)

@@ -9,12 +9,11 @@ ORDER = ("evidence", "accuracy", "explanation", "race", "range")
 @dataclass(frozen=True)
 class After:
     """What follows the stage that is running: ``cost`` in rough seconds, which the pace so far scales, and ``seconds``
-    that no pace changes, as those of a race. ``fixed``: of ``cost`` what is no call of the network.
+    that no pace changes, as those of a race.
     """
 
     cost: float = 0.0
     seconds: float = 0.0
-    fixed: float = 0.0
 
 
 NOTHING = After()
@@ -26,10 +25,10 @@ class Outlook:
 
     expected: dict[str, After] = field(default_factory=dict)
 
-    def expect(self, stage: str, cost: float = 0.0, seconds: float = 0.0, fixed: float = 0.0) -> None:
+    def expect(self, stage: str, cost: float = 0.0, seconds: float = 0.0) -> None:
         """Say what a stage is expected to take, in place of what was said before."""
         assert stage in ORDER
-        self.expected[stage] = After(cost, seconds, fixed)
+        self.expected[stage] = After(cost, seconds)
 
     def after(self, stage: str) -> After:
         """What the stages behind this one are expected to take together."""

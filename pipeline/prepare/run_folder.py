@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -39,11 +39,19 @@ class Run:
     _lock: IO[bytes]
     _first: bool = False  # no run was in the folder before
     _made: bool = False  # nor was there a folder
+    _before_s: float = 0.0  # that earlier starts of it took
+    _opened: float = field(default_factory=lambda: time.monotonic())
+    _running: bool = False  # marked so in the folder by this start, or the one that goes on
 
     @property
     def id(self) -> str:
         """The folder's name."""
         return self.folder.name
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds that this run has taken, in all its starts."""
+        return self._before_s + time.monotonic() - self._opened
 
     def evidence_file(self, variant: str, name: str) -> Path:
         """Where the evidence of a job is kept."""
@@ -61,10 +69,17 @@ class Run:
             (self.folder / name).unlink(missing_ok=True)
         for name in ("evidence", "reproducers"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
-        self._write("running", {})
+        self._running = True
+        self.keep_time()
+
+    def keep_time(self) -> None:
+        """Write how long the unfinished run has taken, for a start that goes on with it."""
+        if self._running:
+            self._write("running", {"spent_s": round(self.spent_s, 3)})
 
     def finish(self, **facts: Any) -> None:
         """Mark the run finished and, in the usual place, point ``latest`` to it."""
+        self._running = False
         self._write("finished", facts)
         if self.folder.parent == places.OUT.resolve():
             link = places.OUT / "latest"
@@ -78,6 +93,7 @@ class Run:
         """Remove what a run in which nothing was measured wrote, if no run was there before; a folder of the user's
         stays.
         """
+        self._running = False
         if not self._first or (self.folder / "evidence").exists():
             return
         if self._made:
@@ -89,6 +105,9 @@ class Run:
 
     def close(self) -> None:
         """Give up the lock; an unfinished run can then be resumed."""
+        with contextlib.suppress(OSError):  # its evidence counts, and is there
+            self.keep_time()
+        self._running = False
         self._lock.close()
 
     def _write(self, state: str, facts: dict[str, Any]) -> None:
@@ -168,9 +187,15 @@ def _state(folder: Path) -> dict[str, Any]:
 def _going_on(folder: Path, digest: str) -> Run | None:
     """The unfinished run in the folder; None where another study has it, or had it and has just finished it."""
     run = _claim(folder, digest)
-    if run is not None and _state(folder).get("state") != "running":
+    if run is None:
+        return None
+    state = _state(folder)
+    if state.get("state") != "running":
         run.close()
         return None
+    spent_s = state.get("spent_s")
+    run._before_s = spent_s if isinstance(spent_s, float) and 0 < spent_s < float("inf") else 0.0
+    run._running = True
     return run
 
 

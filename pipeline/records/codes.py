@@ -356,8 +356,8 @@ CODES: dict[str, CodeMeaning] = {
     ),
     "budget": _warning(
         "Something was left out so that the study keeps to --budget.",
-        "It was expected to take longer: by the usual pace before the verdicts, by this machine's after them.",
-        "Give it more time, or leave --budget out.",
+        "It was expected to take longer, by what was taken so far, that of earlier starts of the run included.",
+        "Give it more time, or leave --budget out: either starts a run of its own.",
     ),
     "shared-times": _warning(
         "The passes were timed while other workers ran beside them.",

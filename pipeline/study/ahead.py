@@ -36,7 +36,8 @@ def foresee(stages: Stages, known: tuple[str, Images] | None, results: Sequence[
         if config.quick:  # of the others it is not known yet whether a repair of them may be chosen
             there = [name for name in there if name == alone]
         each = [explaining_cost(stages, name, stages.sets[-1], hopeless=name != alone) for name in there]
-        outlook.expect("explanation", sum(each), fixed=ONCE_S * len(each))
+        once_s = ONCE_S * len(each)
+        outlook.expect("explanation", sum(each) - once_s, seconds=once_s)
     outlook.expect("race", seconds=usual_s(config))
     if config.certify:
         images = max(config.certify) + 2 * sum(config.certify)

@@ -1,6 +1,6 @@
 """A study planned into the time it is given: what is most valuable first, and what is left out said.
 
-Planned anew before each stage that can be left out or cut short, from what the stages before really took.
+Planned anew before each variant and each stage that can be left out, from what was really taken so far.
 """
 
 import time
@@ -8,14 +8,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from isobatch.models.registry import find_variant
+from isobatch.models.spec.words import VariantSpec
+from isobatch.pipeline.certify.stage import unverified
 from isobatch.pipeline.evidence.plan import Job
-from isobatch.pipeline.prepare.artifacts import baseline
+from isobatch.pipeline.prepare.artifacts import REFERENCE, baseline
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.race.field import field
 from isobatch.pipeline.race.stage import BESIDE_S, usual_s
-from isobatch.pipeline.records.study import Race
+from isobatch.pipeline.records.study import Policy, Race, VariantResult
+from isobatch.pipeline.study.explain import explanation_ahead
+from isobatch.pipeline.study.jobs import rough_cost
 from isobatch.pipeline.study.labelled import USUAL_LOOKS
 from isobatch.pipeline.study.measure import Rounds
+from isobatch.pipeline.study.tasks import job_cost
 from isobatch.pipeline.workers.pool import WorkerError
 
 LEAST_RACE_S = 10.0
@@ -23,6 +29,7 @@ _VERDICTS = 0.7  # of the time at most for the verdicts, where it is too short f
 _WITH_TIES = 2  # times the seconds of its batches, as layers are placed on rounding ties too
 _ROUNDING_S = 1e-3
 _JOB_S = 1.0  # of a worker beside its calls, before any has run
+_EXPLAINED_JOBS = 8  # whose time beside their calls is as long as what explaining a variant takes beside the network
 
 
 @dataclass(frozen=True)
@@ -67,71 +74,93 @@ def fit(left_s: float, needs: Needs) -> Fit:
 
 
 class Clock:
-    """What the stages of a study have time for. Without ``--budget`` that is everything, and nothing is changed."""
+    """What a study has time for. Without ``--budget`` that is everything, and nothing is changed."""
 
-    def __init__(self, stages: Stages, begin: float) -> None:
-        """``begin``: of the study, by ``time.monotonic``."""
-        self._stages, self._begin, self._budget_s = stages, begin, stages.config.budget_s
-        self._variants: dict[str, _Passes] = {}
-        self._verdicts_until = self._passes_began = self._race_asked_s = 0.0
+    def __init__(self, stages: Stages) -> None:
+        self._stages, self._budget_s = stages, stages.config.budget_s
+        self._in_order: list[str] = []  # the variants, most valuable first
+        self._rough: dict[str, tuple[float, int]] = {}  # of their passes: seconds and jobs, before they are built
+        self._builds: list[float] = []  # when each began, by ``time.monotonic``
+        self._passes_s: dict[str, float] = {}  # of each variant, by the usual pace; without what is kept
+        self._begun: set[str] = set()
+        self._verdicts_until = self._passes_began = self._asked_s = self._race_asked_s = 0.0
+        self._range_fits = True
         self._call, self._job_s = 1.0, _JOB_S  # real seconds of a rough one of calls, and of a worker beside them
         self._image_s = 0.0  # that an image took in the fastest variant
 
     @property
     def left_s(self) -> float:
-        """Seconds that are left."""
+        """Seconds that are left; what earlier starts of this run took is spent."""
         assert self._budget_s is not None
-        return self._budget_s - (time.monotonic() - self._begin)
+        return self._budget_s - self._stages.run.spent_s
+
+    def in_order(self, specs: Sequence[VariantSpec]) -> list[VariantSpec]:
+        """The variants as they are built: the baseline first, then the ruler, then the cheapest to run."""
+        if self._budget_s is None:
+            return list(specs)
+        first = (baseline(self._stages.config), REFERENCE)
+        self._rough = {spec.name: rough_cost(self._stages, spec) for spec in specs}
+        ordered = sorted(specs, key=lambda spec: (*(spec.name != name for name in first), self._rough[spec.name][0]))
+        self._in_order = [spec.name for spec in ordered]
+        return ordered
+
+    def before_building(self, spec: VariantSpec) -> None:
+        """Raise WorkerError where there is no time to build the variant, as others take as long to build on average,
+        and to run it after those before it. The baseline and the ruler are always built.
+        """
+        if self._budget_s is None:
+            return
+        self._builds.append(time.monotonic())
+        each_s = (self._builds[-1] - self._builds[0]) / max(1, len(self._builds) - 1)
+        begun = any(variant == spec.name for variant, _ in self._stages.artifacts)
+        if begun or spec.name in (baseline(self._stages.config), REFERENCE):
+            return
+        order = self._in_order[: self._in_order.index(spec.name) + 1]
+        passes = [self._rough[name] for name in order if name not in self._stages.failures]
+        passes_s = sum(seconds + jobs * min(_JOB_S, each_s) for seconds, jobs in passes)
+        if each_s + passes_s / _VERDICTS > self.left_s:
+            there = f"{max(0.0, self.left_s):.0f} s were left when it was to be built"
+            raise self._leave_out(spec.name, f"{there}, too few to run it too after {len(passes) - 1} others")
 
     def plan(self, jobs: Sequence[Job]) -> list[Job]:
-        """The jobs of as many variants as the time is enough for, the baseline's first, then the cheapest.
-
-        A variant that is left out is recorded as one that was not run.
-        """
+        """The jobs most valuable first: the baseline's, then the cheapest, by what earlier starts left of them."""
         if self._budget_s is None:
             return list(jobs)
         for job in jobs:
-            self._variants.setdefault(job.variant, _Passes()).add(job)
+            kept = self._stages.run.evidence_file(job.variant, job.file_name).is_file()
+            self._passes_s[job.variant] = self._passes_s.get(job.variant, 0.0) + (0.0 if kept else _usual_s(job))
         first = baseline(self._stages.config)
-        order = sorted(self._variants, key=lambda name: (name != first, self._variants[name].seconds))
-        left_s = whole_s = _VERDICTS * self.left_s
-        self._verdicts_until = time.monotonic() + left_s
-        for place, name in enumerate(order):
-            expected = self._variants[name].seconds
-            if place and expected > left_s:
-                there = f"{max(0.0, left_s):.0f} of the {whole_s:.0f} s that passes may take are left"
-                self._leave_out(name, f"{there}, and its own take about {expected:.0f} s")
-            else:
-                left_s -= expected
+        self._in_order = sorted(self._passes_s, key=lambda name: (name != first, self._passes_s[name]))
+        self._verdicts_until = time.monotonic() + _VERDICTS * self.left_s
         if self._stages.config.thorough:  # whose order lets slow drift cancel
-            return [job for job in jobs if job.variant not in self._stages.failures]
-        taken = [name for name in order if name not in self._stages.failures]
-        return sorted((job for job in jobs if job.variant in taken), key=lambda job: taken.index(job.variant))
+            return list(jobs)
+        return sorted(jobs, key=lambda job: self._in_order.index(job.variant))
 
-    def too_late(self, variant: str) -> bool:
-        """Whether the variant, asked when a job of it is to begin, is left out, as what has run took longer than was
-        planned; it is recorded then. One that has begun is finished.
+    def too_late(self, jobs: Sequence[Job]) -> bool:
+        """Whether a variant, asked when these jobs of it are to begin, is left out, as at the pace so far it would end
+        too late; it is recorded then. The first one runs in any case, and one that has begun is finished.
         """
-        if self._budget_s is None or self._variants[variant].begun:
+        if self._budget_s is None:
             return False
-        begun = [passes for passes in self._variants.values() if passes.begun]
-        now = time.monotonic()
-        if not begun:
-            self._passes_began = now
-        pace = (now - self._passes_began) / max(1.0, sum(passes.seconds for passes in begun))
-        if begun and now + self._variants[variant].seconds * max(1.0, pace) > self._verdicts_until:
-            there = max(0.0, self._verdicts_until - now)
-            self._leave_out(
-                variant, f"{there:.0f} s were left for passes when its turn came, too few at the pace so far"
-            )
-            return True
-        self._variants[variant].begun = True
+        self._stages.run.keep_time()
+        variant, now = jobs[0].variant, time.monotonic()
+        self._passes_began = self._passes_began if self._asked_s else now
+        if variant not in self._begun and variant != self._in_order[0]:
+            pace = (now - self._passes_began) / self._asked_s if self._asked_s else 1.0
+            begun_s = sum(self._passes_s[name] for name in self._begun)
+            there_s = self._verdicts_until - self._passes_began - pace * begun_s
+            if (own_s := pace * self._passes_s[variant]) > there_s:
+                left = f"{max(0.0, there_s):.0f} s were left for passes when its turn came"
+                self._stages.fail(variant, self._leave_out(variant, f"{left}, and its own take about {own_s:.0f} s"))
+                return True
+        self._begun.add(variant)
+        self._asked_s += sum(map(_usual_s, jobs))
         return False
 
-    def _leave_out(self, variant: str, why: str) -> None:
+    def _leave_out(self, variant: str, why: str) -> WorkerError:
+        self._stages.left_out.append(variant)
         reason = f"left out: --budget gives {self._budget_s:g} s, and {why}"
-        remedy = "give it more time, or name fewer --variants"
-        self._stages.fail(variant, WorkerError(reason, "VariantUnavailable", remedy))
+        return WorkerError(reason, "VariantUnavailable", "give it more time, or name fewer --variants")
 
     def learn(self, rounds: Rounds) -> None:
         """This machine's pace, from the calls of the evidence and, where none of it was kept, its stage's seconds."""
@@ -154,39 +183,48 @@ class Clock:
 
     def accuracy_fits(self, report_s: float) -> bool:
         """Whether accuracy is measured, where it is not kept. ``report_s``: what the last report took."""
-        if self._budget_s is None or (accuracy := self._cost("accuracy")) == 0:
+        expected = self._stages.outlook.expected.get("accuracy")
+        if self._budget_s is None or expected is None or expected.cost == 0:
             return True
         jobs = USUAL_LOOKS * (1 + len(self._stages.specs))
-        needs = replace(self._needs(report_s, 4), accuracy_s=accuracy + jobs * self._job_s)
-        return self._within("accuracy and agreement with labels", fit(self.left_s, needs).accuracy)
+        needs = replace(self._needs(report_s, 4), accuracy_s=expected.cost * self._call + jobs * self._job_s)
+        return self._within("accuracy", "accuracy and agreement with labels", fit(self.left_s, needs).accuracy)
 
-    def plan_explanation(self, report_s: float) -> None:
+    def plan_explanation(self, results: Sequence[VariantResult], policy: Policy, report_s: float) -> None:
         """Whether origins and repairs are sought: only where a race and verifying its choice have time as well."""
-        if self._budget_s is not None and self._stages.config.explain != "none":
-            needs = replace(self._needs(report_s, 3), explanation_s=self._cost("explanation"))
-            if not self._within("origins and repairs", fit(self.left_s, needs).explain):
-                self._stages.config = replace(self._stages.config, explain="none")
+        if self._budget_s is None or self._stages.config.explain == "none":
+            return
+        variants, calls_s = explanation_ahead(self._stages, results, policy)
+        explanation_s = calls_s * self._call + variants * _EXPLAINED_JOBS * self._job_s
+        needs = replace(self._needs(report_s, 3), explanation_s=explanation_s)
+        if variants and not self._within("explanation", "origins and repairs", fit(self.left_s, needs).explain):
+            self._stages.config = replace(self._stages.config, explain="none")
 
-    def plan_race(self, report_s: float) -> None:
+    def plan_race(self, results: Sequence[VariantResult], policy: Policy, report_s: float) -> None:
         """How long the race may take, and whether its choice is verified."""
         if self._budget_s is None:
             return
         config = self._stages.config
-        needs = replace(self._needs(report_s, 2), race_s=config.race_s)
-        planned = fit(self.left_s, needs)
-        if config.race_s:
-            self._within("the race", planned.race_s > 0)
-        if config.certify:
-            self._within("verifying the choice over its range", planned.certify)
+        raced = len(field(results, policy, None)[0]) if config.race_s else 0
+        needs = self._needs(report_s, 2)
+        planned = fit(self.left_s, replace(needs, race_s=config.race_s if raced else 0.0))
+        limits = (policy.max_latency_ms, policy.max_latency_p99_ms, policy.min_throughput_img_s)
+        if raced > 1 or (raced and any(limit is not None for limit in limits)):  # else it decides nothing
+            self._within("race", "the race", planned.race_s > 0)
+        self._range_fits = planned.certify or not config.certify
         certify = config.certify if planned.certify else ()
-        self._stages.config = replace(config, race_s=planned.race_s, certify=certify)
-        self._race_asked_s = config.race_s
+        self._race_asked_s = config.race_s if raced else 0.0
+        self._stages.config = replace(config, race_s=planned.race_s if raced else config.race_s, certify=certify)
 
-    def raced(self, race: Race | None) -> None:
-        """Say so where the race ended with the time that it was given, and was to have had more."""
+    def raced(self, results: Sequence[VariantResult], policy: Policy, race: Race | None) -> None:
+        """Say so where the race ended with the time that it was given, and was to have had more; and where its choice
+        would have been verified.
+        """
         given_s = self._stages.config.race_s
-        if race is not None and given_s < self._race_asked_s:
-            self._within(f"the race beyond {given_s:.0f} s", race.seconds - race.waited_s < given_s)
+        if race is not None and given_s < self._race_asked_s and race.seconds - race.waited_s >= given_s:
+            self._warn(f"the race beyond {given_s:.0f} s")
+        if not self._range_fits and unverified(results, policy, race):
+            self._within("range", "verifying the choice over its range", False)
 
     def _needs(self, report_s: float, reports: int) -> Needs:
         """What a race, verifying its choice and so many reports need."""
@@ -197,22 +235,15 @@ class Clock:
         range_s = self._job_s + _WITH_TIES * images * self._image_s if images else 0.0
         return Needs(report_s * reports, 0.0, usual, beside_s, range_s)
 
-    def _cost(self, stage: str) -> float:
-        expected = self._stages.outlook.expected.get(stage)
-        return expected.fixed + (expected.cost - expected.fixed) * self._call if expected else 0.0
-
-    def _within(self, what: str, fits: bool) -> bool:
+    def _within(self, stage: str, what: str, fits: bool) -> bool:
         if not fits:
-            self._stages.warn("budget", f"--budget {self._budget_s:g} s left no time for {what}")
+            self._stages.left_out.append(stage)
+            self._warn(what)
         return fits
 
+    def _warn(self, what: str) -> None:
+        self._stages.warn("budget", f"--budget {self._budget_s:g} s left no time for {what}")
 
-@dataclass
-class _Passes:
-    """The passes of one variant. ``seconds``: about what they take, by the usual pace."""
 
-    seconds: float = 0.0
-    begun: bool = False
-
-    def add(self, job: Job) -> None:
-        self.seconds += cost(find_variant(job.variant), job.images_passed, job.condition.image_size) + _JOB_S
+def _usual_s(job: Job) -> float:
+    return job_cost(job) + _JOB_S

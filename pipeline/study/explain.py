@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,13 +19,14 @@ from isobatch.pipeline.storage.files import StoreError, read_json, write_bytes
 from isobatch.pipeline.study.inside.crossing import LookAsked, Looked
 from isobatch.pipeline.study.isolated import EVERYBODYS, fault
 from isobatch.pipeline.study.looked_into import records
-from isobatch.pipeline.study.worth_repairing import Budget, cannot_win, explaining_cost, not_tried, served
+from isobatch.pipeline.study.worth_repairing import ONCE_S, Budget, cannot_win, explaining_cost, not_tried, served
 from isobatch.pipeline.workers.pool import WorkerError
 from isobatch.pipeline.workers.wire import Told
 
 REPAIR_S = 90.0  # for the repairs of all variants together
 QUICK_REPAIR_S = 60.0  # the same in a study that is to be quick
 EXPLAINED = ("batch-variant", "top1-stable")
+_KEPT = "explanation-"
 
 
 def explain(stages: Stages, results: list[VariantResult], policy: Policy) -> list[VariantResult]:
@@ -34,13 +36,8 @@ def explain(stages: Stages, results: list[VariantResult], policy: Policy) -> lis
     depend on the batch; the repair is priced there, and verified on every set that the same artifact serves. A quick
     study looks only into what a repair may make the choice, and into the reference.
     """
-    sets = {prepared.record.name: prepared for prepared in stages.sets}
     hopeless = cannot_win(results, policy)
-    chosen = {
-        result.name: sets[[judged.inputs for judged in result.by_inputs if judged.verdict in EXPLAINED][-1]]
-        for result in results
-        if result.verdict in EXPLAINED
-    }
+    chosen = explained_on(stages, results)
     if stages.config.quick:
         why = "a quick study does not look inside it: {}; without --quick the study does"
         results = [
@@ -59,6 +56,31 @@ def explain(stages: Stages, results: list[VariantResult], policy: Policy) -> lis
         _explained(stages, result, chosen[result.name], budget) if result.name in chosen else result
         for result in results
     ]
+
+
+def explained_on(stages: Stages, results: Sequence[VariantResult]) -> dict[str, PreparedSet]:
+    """By variant that is to be explained the last input set on which its outputs depend on the batch."""
+    sets = {prepared.record.name: prepared for prepared in stages.sets}
+    return {
+        result.name: sets[[judged.inputs for judged in result.by_inputs if judged.verdict in EXPLAINED][-1]]
+        for result in results
+        if result.verdict in EXPLAINED
+    }
+
+
+def explanation_ahead(stages: Stages, results: Sequence[VariantResult], policy: Policy) -> tuple[int, float]:
+    """How many variants are still to be explained, and the rough seconds of calls that takes: of what an earlier start
+    of the run kept, none.
+    """
+    hopeless = cannot_win(results, policy)
+    due = {
+        name: prepared
+        for name, prepared in explained_on(stages, results).items()
+        if not (stages.config.quick and name in hopeless)
+        and not any(stages.run.evidence_file(name, "").glob(f"{_KEPT}*"))
+    }
+    costs = [explaining_cost(stages, name, at, hopeless=name in hopeless) for name, at in due.items()]
+    return len(due), sum(costs) - ONCE_S * len(due)
 
 
 def _not_looked_into(
@@ -162,7 +184,7 @@ def _look_inside(stages: Stages, variant: str, prepared: PreparedSet, point: Gri
         outcome=stages.outcome,
         objective=stages.config.policy.objective,
     )
-    kept = stages.run.evidence_file(variant, f"explanation-{key_of(asked.to_json())[:12]}.json")
+    kept = stages.run.evidence_file(variant, f"{_KEPT}{key_of(asked.to_json())[:12]}.json")
     with contextlib.suppress(StoreError):
         looked = Looked.of(still_there(read_json(kept), stages.run.folder))
         stages.kept_jobs += 1

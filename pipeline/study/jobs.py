@@ -10,12 +10,13 @@ from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.evidence.by_value import first_round, second_round
 from isobatch.pipeline.evidence.evidence import Pass
 from isobatch.pipeline.evidence.parts import cut
-from isobatch.pipeline.evidence.plan import Job, in_turn, plan_passes
+from isobatch.pipeline.evidence.plan import ROUNDS, Job, in_turn, plan_passes
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.machine.emulation import emulated, measured_images, why_emulated
 from isobatch.pipeline.machine.environment import cpu_flags
 from isobatch.pipeline.machine.isa_caps import NATIVE, flags_under
 from isobatch.pipeline.prepare.device import probe_caps
+from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
 
 
@@ -85,6 +86,23 @@ def _passes(config: Config, count: int, turn: int, *, timed: bool, sparing: bool
 def _flags(point: GridPoint) -> frozenset[str] | None:
     """The features of the processor under a setting; None where it is not the processor that computes."""
     return flags_under(point.isa, cpu_flags()) if point.device == "cpu" else None
+
+
+def rough_cost(stages: Stages, spec: VariantSpec) -> tuple[float, int]:
+    """Rough seconds of a variant's passes, and how many jobs they are, before it is built: which caps act on it is not
+    known yet.
+    """
+    points = [point for point in grid_points(stages.config) if point.device == device_of(stages.config, spec)]
+    seconds, jobs = 0.0, 0
+    for prepared in stages.sets:
+        count = measured_images(spec, prepared.evaluation, cpu_flags())
+        rounds = [_passes(stages.config, count, turn, timed=False, sparing=False) for turn in range(ROUNDS)]
+        if spec.role != "candidate":
+            rounds = [(Pass("singles", 1, 0, count),)]
+        images = sum(p.stop - p.start for passes in rounds for p in passes)
+        seconds += len(points) * cost(spec, images, prepared.evaluation.side)
+        jobs += len(points) * len(rounds)
+    return seconds, jobs
 
 
 def decides_cost(stages: Stages, job: Job) -> bool:

@@ -18,7 +18,7 @@ from isobatch.pipeline.records.study import Condition
 from isobatch.pipeline.records.wording import condition_words
 from isobatch.pipeline.storage.files import StoreError
 from isobatch.pipeline.study.isolated import EVERYBODYS, fault
-from isobatch.pipeline.study.tasks import device_facts, job_cost, shared, task_of, together
+from isobatch.pipeline.study.tasks import Together, device_facts, job_cost, shared, task_of, together
 from isobatch.pipeline.workers.engines import Task, run_tasks
 from isobatch.pipeline.workers.pool import WorkerError
 
@@ -78,14 +78,14 @@ def run_evidence(
     stages: Stages,
     jobs: Sequence[Job],
     ready: Callable[[str, Rounds], None],
-    too_late: Callable[[str], bool] = lambda variant: False,
+    too_late: Callable[[Together], bool] = lambda jobs: False,
 ) -> Gathered:
     """Run every job not kept from an interrupted start; read the evidence of each variant as soon as it has all of it.
 
     What is kept and turns out to be damaged, or of another machine, is run again. A job with too little memory is
     recorded as one that failed, with its other parts and rounds, and all others go on. ``ready(variant, rounds)`` is
     called once for every variant, in the order in which they end; of one that failed there are no rounds.
-    ``too_late(variant)``: asked before a job of it begins, whether it is left out, as a failure, for want of time.
+    ``too_late(jobs)``: asked before these of one variant begin, whether it is left out, as a failure, for want of time.
     """
     files = {job: stages.run.evidence_file(job.variant, job.file_name) for job in jobs}
     kept = {job for job in jobs if _kept(stages, job, files[job]) is not None}
@@ -171,7 +171,7 @@ def _run(
     files: Mapping[Job, Path],
     ended: Callable[[str, Mapping[Key, str]], None] = lambda *_: None,
     label: str = "",
-    too_late: Callable[[str], bool] = lambda variant: False,
+    too_late: Callable[[Together], bool] = lambda jobs: False,
 ) -> dict[Key, str]:
     """Run these jobs in the study's engine; each worker writes its evidence to the jobs' files.
 
@@ -192,7 +192,7 @@ def _run(
     def unwanted(task: Task) -> bool:
         group = groups[task]
         variant = group[0].variant
-        if variant in stages.failures or all(_key(job) in lost for job in group) or too_late(variant):
+        if variant in stages.failures or all(_key(job) in lost for job in group) or too_late(group):
             over(variant)
             return True
         return False

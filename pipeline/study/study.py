@@ -73,9 +73,9 @@ def run_study(
         stages = Stages(config, run, cache_root(), workers, progress, engine, device=device or {})
         for text in left_out(config.variants, config.onnx is not None):
             stages.warn("not-installed", text)
-        chosen = prepare_network(stages)
+        chosen, clock = prepare_network(stages), Clock(stages)
         with stages.stage("artifacts"):
-            asked = build_artifacts(stages)
+            asked = build_artifacts(stages, clock.in_order, clock.before_building)
         jobs = plan_jobs(stages)
         if on_plan is not None:
             on_plan(jobs, chosen.network.num_classes)
@@ -87,7 +87,6 @@ def run_study(
         with stages.stage("accuracy"):
             known = labelled_images(stages)
         foresee(stages, known)
-        clock = Clock(stages, begin)
         jobs = clock.plan(jobs)
         with stages.stage("evidence"):
             verdicts = Verdicts(stages, references)
@@ -111,7 +110,7 @@ def run_study(
             findings = Findings(gathered.rounds, references, costs, labelled, policy)
             results = _completed(stages, findings, results)
         answers.so_far(results, _EXPLAINING[config.explain != "none"])
-        clock.plan_explanation(answers.seconds)
+        clock.plan_explanation(results, policy, answers.seconds)
         if stages.config.explain != "none":
             with stages.stage("explanation"):
                 explained = explain(stages, results, policy)
@@ -121,13 +120,12 @@ def run_study(
             sound = Sound(judge_baseline(stages, labelled), judge_mixing(stages, results))
             results = without_repairs(results, sound.mixing)
         answers.so_far(results, ["race", "recommendation"])
-        clock.plan_race(answers.seconds)
-        with stages.stage("race"):
-            barred = withheld(sound.baseline, sound.mixing) is not None
-            with memory.by_hand() as sample, progress.still():  # either would disturb the rounds
-                raced = None if barred else run_race(stages, results, policy, sample)
-            clock.raced(raced)
-        if not barred:
+        raced = None
+        if withheld(sound.baseline, sound.mixing) is None:
+            clock.plan_race(results, policy, answers.seconds)
+            with stages.stage("race"), memory.by_hand() as sample, progress.still():  # else they disturb the rounds
+                raced = run_race(stages, results, policy, sample)
+            clock.raced(results, policy, raced)
             results = certify(stages, results, policy, raced, known[1] if known else None)
         wall_s = time.monotonic() - begin
     return _record(stages, findings, results, sound, raced, wall_s, memory.peak_bytes)

@@ -43,9 +43,11 @@ def study_run(config: Config) -> int:
         so_far.update(write_reports(warned, run.folder, cache_root()).paths)
 
     try:
-        with Progress(quiet=config.quiet, stream=sys.stderr) as progress:
+        left_s = None if config.budget_s is None else config.budget_s - run.spent_s
+        with Progress(quiet=config.quiet, stream=sys.stderr, limit_s=left_s) as progress:
             if run.resumed:
-                progress.line(f"resuming the unfinished run {run.id}: its finished jobs are kept")
+                spent = "" if left_s is None else f", and {numbers.seconds(run.spent_s)} of --budget are spent"
+                progress.line(f"resuming the unfinished run {run.id}: its finished jobs are kept{spent}")
             on_plan = partial(_print_jobs, config) if config.dry_run else None
             study = run_study(config, run, progress, on_plan, device, write_so_far)
         if study is None:

@@ -35,6 +35,29 @@ def test_an_unfinished_run_goes_on_and_a_finished_one_does_not(tmp_path: Path) -
     new.close()
 
 
+def test_the_time_of_all_starts_of_a_run_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+
+    def started(taken_s: float) -> run_folder.Run:
+        run = open_run(CONFIG)
+        now[0] += taken_s
+        return run
+
+    killed = started(40.0)
+    killed.keep_time()
+    now[0] += 3.0  # which nobody wrote down
+    killed._lock.close()
+    stopped = started(5.0)
+    assert (stopped.resumed, stopped.spent_s) == (True, 45.0)
+    stopped.close()
+    dry = started(9.0)
+    dry.discard()
+    dry.close()
+    assert started(0.0).spent_s == 45.0
+    assert open_run(replace(CONFIG, fresh=True)).spent_s == 0.0
+
+
 def test_fresh_and_other_configurations_start_anew() -> None:
     first = open_run(CONFIG)
     first.close()

@@ -1,5 +1,6 @@
 """What a budget has time for: most valuable first, planned anew from what was really taken."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 
+from isobatch.models.registry import find_variant
 from isobatch.models.spec.images import Images
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.config.numbers import duration
@@ -16,9 +18,10 @@ from isobatch.pipeline.evidence.evidence import Pass
 from isobatch.pipeline.evidence.plan import Job
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.errors import UsageError
-from isobatch.pipeline.records.study import Condition
+from isobatch.pipeline.records.study import Condition, Policy
 from isobatch.pipeline.study import budget
 from isobatch.pipeline.study.budget import Clock, Fit, Needs, fit
+from isobatch.pipeline.workers.pool import WorkerError
 from tests.faulty.studies import report
 from tests.in_process import Commands
 from tests.models.ort.small_onnx import classifier
@@ -53,6 +56,23 @@ def test_a_race_that_was_not_asked_for_takes_nothing() -> None:
     assert fit(120.0, without) == Fit(accuracy=True, race_s=0.0, certify=True, explain=True)
 
 
+class _Run:
+    """A run's folder, and the time that the run has taken."""
+
+    def __init__(self, folder: Path, spent_s: Callable[[], float]) -> None:
+        self._folder, self._spent_s = folder, spent_s
+
+    @property
+    def spent_s(self) -> float:
+        return self._spent_s()
+
+    def evidence_file(self, variant: str, name: str) -> Path:
+        return self._folder / variant / name
+
+    def keep_time(self) -> None:
+        pass
+
+
 class _Study:
     """A study of three variants on a clock that is set by hand; each pass is expected to take seconds."""
 
@@ -63,43 +83,80 @@ class _Study:
         prepared: Any = SimpleNamespace(record=SimpleNamespace(name="digits"), evaluation=images)
         progress: Any = SimpleNamespace(line=lambda text: None)
         nothing: Any = None
-        names = ("fp32", "ort-fp32", "int8-dynamic")
-        asked = Config(names, batch_sizes=(2,), certify=(2, 3), **config)
-        self.stages = Stages(asked, nothing, tmp_path, nothing, progress, nothing, sets=(prepared,))
-        self.stages.outlook.expect("explanation", 20.0)
+        self.run: Any = _Run(tmp_path, lambda: self.now)
+        asked = Config(NAMES, batch_sizes=(2,), certify=(2, 3), **config)
+        self.stages = Stages(asked, self.run, tmp_path, nothing, progress, nothing, sets=(prepared,))
         condition = Condition(threads=1, isa="native", memory_format="contiguous", image_size=224)
         passes = (Pass("singles", 1, 0, 150),)
-        self.jobs = [Job(name, "digits", condition, turn, passes, "key", "0") for name in names for turn in (0, 1)]
-        self.clock = Clock(self.stages, 0.0)
+        self.jobs = [Job(name, "digits", condition, turn, passes, "key", "0") for name in NAMES for turn in (0, 1)]
+        self.clock = Clock(self.stages)
+        # what of the stages is due: variants to explain with their seconds of calls, who is raced, what is verified
+        self.due: tuple[int, float] = (1, 12.0)
+        self.field, self.chosen = ["fp32", "ort-fp32"], "fp32"
+        monkeypatch.setattr(budget, "explanation_ahead", lambda *_: self.due)
+        monkeypatch.setattr(budget, "field", lambda *_: (self.field, []))
+        monkeypatch.setattr(budget, "unverified", lambda *_: self.chosen)
 
     @property
     def warned(self) -> list[str]:
         return [warning.text for warning in self.stages.warnings]
 
+    def pass_all(self, seconds: float) -> list[str]:
+        """The variants whose jobs run, each in so many seconds."""
+        ran = []
+        for job in self.clock.plan(self.jobs):
+            if job.variant not in self.stages.failures and not self.clock.too_late([job]):
+                ran.append(job.variant)
+                self.now += seconds
+        return list(dict.fromkeys(ran))
+
+
+NAMES = ("fp32", "ort-fp32", "int8-dynamic")
+POLICY = Policy()
+
 
 def test_without_a_budget_nothing_is_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = _Study(tmp_path, monkeypatch)
-    before = study.stages.config
+    before, specs = study.stages.config, [find_variant(name) for name in NAMES]
+    assert study.clock.in_order(specs) == specs
     assert study.clock.plan(study.jobs) == study.jobs
     study.now = 1e6
-    assert not study.clock.too_late("ort-fp32")
+    study.clock.before_building(specs[1])
+    assert not study.clock.too_late(study.jobs[2:3])
     assert study.clock.accuracy_fits(1.0)
-    study.clock.plan_explanation(1.0)
-    study.clock.plan_race(1.0)
+    study.clock.plan_explanation([], POLICY, 1.0)
+    study.clock.plan_race([], POLICY, 1.0)
     assert study.stages.config == before and not study.stages.warnings
+
+
+def test_what_cannot_be_run_in_time_is_not_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = _Study(tmp_path, monkeypatch, budget_s=60.0)
+    monkeypatch.setattr(budget, "rough_cost", lambda _, spec: (1.0 if spec.precision == "int8" else 3.0, 4))
+    built = []
+    for spec in study.clock.in_order([find_variant(name) for name in ("ort-fp32", "int8-dynamic", "fp64", "fp32")]):
+        try:
+            study.clock.before_building(spec)
+        except WorkerError as error:
+            assert (spec.name, error.kind) == ("ort-fp32", "VariantUnavailable")
+            assert "26 s were left when it was to be built" in error.reason
+            continue
+        built.append(spec.name)
+        study.now += {"int8-dynamic": 30.0}.get(spec.name, 2.0)
+    assert built == ["fp32", "fp64", "int8-dynamic"]
+    assert study.stages.left_out == ["ort-fp32"]
 
 
 def test_the_baseline_runs_first_then_the_cheapest_and_what_is_too_dear_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = _Study(tmp_path, monkeypatch, budget_s=70.0)
-    monkeypatch.setattr(budget, "cost", lambda spec, images, side: {"int8": 9.0}.get(spec.precision, 11.0))
-    planned = list(dict.fromkeys(job.variant for job in study.clock.plan(study.jobs)))
-    assert planned == ["fp32", "int8-dynamic"]  # 24 and 20 of the 49 seconds that verdicts may take
+    monkeypatch.setattr(budget, "job_cost", lambda job: 9.0 if job.variant == "int8-dynamic" else 11.0)
+    assert study.pass_all(12.0) == ["fp32", "int8-dynamic"]  # 48 of the 49 seconds that verdicts may take
     assert study.stages.failures["ort-fp32"].status == "unavailable"
+    assert study.stages.left_out == ["ort-fp32"]
     why = study.stages.failures["ort-fp32"].reason
     assert why == (
-        "left out: --budget gives 70 s, and 5 of the 49 s that passes may take are left, and its own take about 24 s"
+        "left out: --budget gives 70 s, and 0 s were left for passes when its turn came, and its own take about 26 s"
     )
 
 
@@ -107,26 +164,36 @@ def test_what_has_not_begun_is_left_out_where_the_others_took_longer_than_planne
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = _Study(tmp_path, monkeypatch, budget_s=200.0)
-    monkeypatch.setattr(budget, "cost", lambda *_: 9.0)
-    assert len(study.clock.plan(study.jobs)) == len(study.jobs)
-    assert not study.clock.too_late("fp32")
-    study.now = 80.0  # four times as long as the 20 s that were planned: another 80 s end behind 140 s
-    assert not study.clock.too_late("fp32")  # it has begun
-    assert study.clock.too_late("ort-fp32")
+    monkeypatch.setattr(budget, "job_cost", lambda job: 9.0)
+    assert study.pass_all(40.0) == ["fp32"]  # four times as long as planned: another 80 s end behind 140 s
     why = study.stages.failures["ort-fp32"].reason
     assert why.startswith("left out: --budget gives 200 s, and 60 s were left for passes when its turn came")
 
 
+def test_a_small_network_gets_all_its_verdicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = _Study(tmp_path, monkeypatch, budget_s=4.0)
+    monkeypatch.setattr(budget, "job_cost", lambda job: 0.01)
+    assert len(study.pass_all(0.2)) == 3  # though six workers usually take a second each
+
+
 def test_what_is_on_plan_is_kept_however_long_building_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = _Study(tmp_path, monkeypatch, budget_s=120.0)
-    monkeypatch.setattr(budget, "cost", lambda *_: 8.0)
+    monkeypatch.setattr(budget, "job_cost", lambda job: 8.0)
     study.now = 40.0
-    planned = list(dict.fromkeys(job.variant for job in study.clock.plan(study.jobs)))
-    assert len(planned) == 3  # 54 of the 56 seconds that verdicts may take
-    for variant in planned:
-        study.now += 1.0  # comparing what an earlier start has kept
-        assert not study.clock.too_late(variant)
-        study.now += 16.0
+    assert len(study.pass_all(8.5)) == 3  # 51 of the 56 seconds that verdicts may take
+
+
+def test_what_an_earlier_start_kept_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = _Study(tmp_path, monkeypatch, budget_s=60.0)
+    for job in study.jobs[:2] + study.jobs[4:]:
+        file = study.run.evidence_file(job.variant, job.file_name)
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    study.now = 59.0  # most of it in that start
+    planned = study.clock.plan(study.jobs)
+    assert [job.variant for job in planned[::2]] == ["fp32", "int8-dynamic", "ort-fp32"]
+    assert study.clock.too_late(planned[4:5])
+    assert list(study.stages.failures) == ["ort-fp32"]
 
 
 def test_a_thorough_study_keeps_its_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,22 +204,40 @@ def test_a_thorough_study_keeps_its_order(tmp_path: Path, monkeypatch: pytest.Mo
 def test_time_that_was_not_used_is_planned_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = _Study(tmp_path, monkeypatch, budget_s=60.0)
     study.now = 20.0
-    study.clock.plan_explanation(1.0)
+    study.clock.plan_explanation([], POLICY, 1.0)
     assert study.warned == ["--budget 60 s left no time for origins and repairs"]
     assert study.stages.config.explain == "none"
-    study.clock.plan_race(1.0)
+    study.clock.plan_race([], POLICY, 1.0)
     assert study.stages.config.race_s == pytest.approx(40 - 2 - 5 - 1)
     assert study.stages.config.certify and len(study.warned) == 1
     decided: Any = SimpleNamespace(seconds=32.0, waited_s=15.0)
-    study.clock.raced(decided)
+    study.clock.raced([], POLICY, decided)
     assert len(study.warned) == 1  # it was decided before its time was over
     decided.seconds = 47.0
-    study.clock.raced(decided)
+    study.clock.raced([], POLICY, decided)
     assert study.warned[1] == "--budget 60 s left no time for the race beyond 32 s"
     study.now = 50.0
-    study.clock.plan_race(1.0)
+    study.clock.plan_race([], POLICY, 1.0)
     assert study.stages.config.race_s == 0 and study.stages.config.certify
     assert study.warned[2:] == ["--budget 60 s left no time for the race"]
+    assert study.stages.left_out == ["explanation", "race"]
+
+
+def test_what_nobody_would_have_done_is_not_called_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = _Study(tmp_path, monkeypatch, budget_s=60.0)
+    study.now, study.due, study.field, study.chosen = 99.0, (0, 0.0), [], ""
+    study.clock.plan_explanation([], POLICY, 1.0)
+    study.clock.plan_race([], POLICY, 1.0)
+    study.clock.raced([], POLICY, None)
+    assert study.stages.config.race_s and study.stages.config.explain == "default"
+    study.field = ["fp32"]  # which no race decides
+    study.clock.plan_race([], POLICY, 1.0)
+    assert not study.warned and not study.stages.left_out
+    study.stages.config = replace(study.stages.config, race_s=60.0, certify=(2, 3))
+    study.clock.plan_race([], Policy(max_latency_p99_ms=9.0), 1.0)  # which only calls of a race tell
+    study.chosen = "fp32"
+    study.clock.raced([], POLICY, None)
+    assert study.stages.left_out == ["race", "range"] and len(study.warned) == 2
 
 
 def test_a_study_without_time_still_judges_its_baseline(tmp_path: Path, commands: Commands) -> None:
@@ -166,8 +251,9 @@ def test_a_study_without_time_still_judges_its_baseline(tmp_path: Path, commands
         "ort-fp32": "measured",
         "ort-int8-dynamic": "unavailable",
     }
+    assert told["left_out"] == ["ort-int8-dynamic", "range"]  # one candidate alone is not raced
     texts = [warning["text"] for warning in told["warnings"] if warning["code"] == "budget"]
-    assert "--budget 0.01 s left no time for the race" in texts
+    assert texts == ["--budget 0.01 s left no time for verifying the choice over its range"]
     assert told["race"] is None
 
 
