@@ -92,16 +92,16 @@ def rough_cost(stages: Stages, spec: VariantSpec) -> tuple[float, int]:
     """Rough seconds of a variant's passes, and how many jobs they are, before it is built: which caps act on it is not
     known yet.
     """
-    points = [point for point in grid_points(stages.config) if point.device == device_of(stages.config, spec)]
+    points = sum(point.device == device_of(stages.config, spec) for point in grid_points(stages.config))
     seconds, jobs = 0.0, 0
     for prepared in stages.sets:
         count = measured_images(spec, prepared.evaluation, cpu_flags())
         rounds = [_passes(stages.config, count, turn, timed=False, sparing=False) for turn in range(ROUNDS)]
         if spec.role != "candidate":
-            rounds = [(Pass("singles", 1, 0, count),)]
+            points, rounds = 1, [(Pass("singles", 1, 0, count),)]
         images = sum(p.stop - p.start for passes in rounds for p in passes)
-        seconds += len(points) * cost(spec, images, prepared.evaluation.side)
-        jobs += len(points) * len(rounds)
+        seconds += points * cost(spec, images, prepared.evaluation.side)
+        jobs += points * len(rounds)
     return seconds, jobs
 
 
