@@ -76,6 +76,8 @@ def study_run(config: Config) -> int:
 def _again(config: Config, so_far: Path | None) -> str:
     """What is there of a command that was stopped, and what the same command does then."""
     goes = "starts anew" if config.dry_run or config.fresh else "goes on where it stopped"
+    if config.budget_s is not None and goes != "starts anew":
+        goes += ", with what is left of --budget"
     unlike = (
         "; without --fresh an unfinished run goes on where it stopped" if config.fresh and not config.dry_run else ""
     )
