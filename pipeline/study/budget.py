@@ -28,6 +28,7 @@ LEAST_RACE_S = 10.0
 _VERDICTS = 0.7  # of the time at most for the verdicts, where it is too short for all
 _WITH_TIES = 2  # times the seconds of its batches, as layers are placed on rounding ties too
 _ROUNDING_S = 1e-3
+_TO_BUILD = 2.0  # times as long as building takes running it, or less: with ResNet50 1.9 and 2.1, all variants together
 _JOB_S = 1.0  # of a worker beside its calls, before any has run
 _EXPLAINED_JOBS = 8  # whose time beside their calls is as long as what explaining a variant takes beside the network
 
@@ -79,7 +80,7 @@ class Clock:
     def __init__(self, stages: Stages) -> None:
         self._stages, self._budget_s = stages, stages.config.budget_s
         self._in_order: list[str] = []  # the variants, most valuable first
-        self._rough: dict[str, tuple[float, int]] = {}  # of their passes: seconds and jobs, before they are built
+        self._rough: dict[str, float] = {}  # seconds of their passes, before they are built
         self._builds: list[float] = []  # when each began, by ``time.monotonic``
         self._passes_s: dict[str, float] = {}  # of each variant, by the usual pace; without what is kept
         self._begun: set[str] = set()
@@ -99,8 +100,8 @@ class Clock:
         if self._budget_s is None:
             return list(specs)
         first = (baseline(self._stages.config), REFERENCE)
-        self._rough = {spec.name: rough_cost(self._stages, spec) for spec in specs}
-        ordered = sorted(specs, key=lambda spec: (*(spec.name != name for name in first), self._rough[spec.name][0]))
+        self._rough = {spec.name: rough_cost(self._stages, spec, _JOB_S) for spec in specs}
+        ordered = sorted(specs, key=lambda spec: (*(spec.name != name for name in first), self._rough[spec.name]))
         self._in_order = [spec.name for spec in ordered]
         return ordered
 
@@ -117,7 +118,7 @@ class Clock:
             return
         order = self._in_order[: self._in_order.index(spec.name) + 1]
         passes = [self._rough[name] for name in order if name not in self._stages.failures]
-        passes_s = sum(seconds + jobs * min(_JOB_S, each_s) for seconds, jobs in passes)
+        passes_s = sum(min(seconds, _TO_BUILD * each_s) for seconds in passes)
         if each_s + passes_s / _VERDICTS > self.left_s:
             there = f"{max(0.0, self.left_s):.0f} s were left when it was to be built"
             raise self._leave_out(spec.name, f"{there}, too few to run it too after {len(passes) - 1} others")

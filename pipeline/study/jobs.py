@@ -88,21 +88,21 @@ def _flags(point: GridPoint) -> frozenset[str] | None:
     return flags_under(point.isa, cpu_flags()) if point.device == "cpu" else None
 
 
-def rough_cost(stages: Stages, spec: VariantSpec) -> tuple[float, int]:
-    """Rough seconds of a variant's passes, and how many jobs they are, before it is built: which caps act on it is not
-    known yet.
+def rough_cost(stages: Stages, spec: VariantSpec, job_s: float) -> float:
+    """Rough seconds of a variant's passes before it is built: which caps act on it is not known yet.
+
+    ``job_s``: seconds of a job beside them.
     """
     points = sum(point.device == device_of(stages.config, spec) for point in grid_points(stages.config))
-    seconds, jobs = 0.0, 0
+    seconds = 0.0
     for prepared in stages.sets:
         count = measured_images(spec, prepared.evaluation, cpu_flags())
         rounds = [_passes(stages.config, count, turn, timed=False, sparing=False) for turn in range(ROUNDS)]
         if spec.role != "candidate":
             points, rounds = 1, [(Pass("singles", 1, 0, count),)]
         images = sum(p.stop - p.start for passes in rounds for p in passes)
-        seconds += points * cost(spec, images, prepared.evaluation.side)
-        jobs += points * len(rounds)
-    return seconds, jobs
+        seconds += points * (cost(spec, images, prepared.evaluation.side) + job_s * len(rounds))
+    return seconds
 
 
 def decides_cost(stages: Stages, job: Job) -> bool:

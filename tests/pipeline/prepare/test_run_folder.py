@@ -1,5 +1,6 @@
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,8 +55,9 @@ def test_the_time_of_all_starts_of_a_run_counts(monkeypatch: pytest.MonkeyPatch)
     dry = started(9.0)
     dry.discard()
     dry.close()
-    assert started(0.0).spent_s == 45.0
-    assert open_run(replace(CONFIG, fresh=True)).spent_s == 0.0
+    for config, spent_s in ((CONFIG, 45.0), (replace(CONFIG, fresh=True), 0.0)):
+        with closing(open_run(config)) as run:
+            assert run.spent_s == spent_s
 
 
 def test_fresh_and_other_configurations_start_anew() -> None:
