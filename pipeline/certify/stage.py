@@ -41,6 +41,8 @@ def certify(
     be recommended at an N, is not verified.
     """
     left_s = limit_s(stages.config)
+    if stages.config.budget_s is not None:
+        left_s = min(left_s, stages.config.budget_s - stages.run.spent_s)
     while stages.config.certify and (due := unverified(variants, policy, race)):
         chosen, batch_size = due
         verified = _verified(stages, variants, chosen, batch_size, labelled, max(_LEAST_S, left_s))

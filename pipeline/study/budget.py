@@ -5,73 +5,33 @@ Planned anew before each variant and each stage that can be left out, from what 
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.words import VariantSpec
 from isobatch.pipeline.certify.stage import unverified
+from isobatch.pipeline.decide.race import LOOKS
 from isobatch.pipeline.evidence.plan import Job
 from isobatch.pipeline.prepare.artifacts import REFERENCE, baseline
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
-from isobatch.pipeline.race.field import field
+from isobatch.pipeline.race.field import Wanted, field
 from isobatch.pipeline.race.stage import BESIDE_S, usual_s
 from isobatch.pipeline.records.study import Policy, Race, VariantResult
 from isobatch.pipeline.study.explain import explanation_ahead
+from isobatch.pipeline.study.fit import LEAST_RACE_S, Needs, fit
 from isobatch.pipeline.study.jobs import rough_cost
 from isobatch.pipeline.study.labelled import USUAL_LOOKS
 from isobatch.pipeline.study.measure import Rounds
 from isobatch.pipeline.study.tasks import job_cost
 from isobatch.pipeline.workers.pool import WorkerError
 
-LEAST_RACE_S = 10.0
 _VERDICTS = 0.7  # of the time at most for the verdicts, where it is too short for all
 _WITH_TIES = 2  # times the seconds of its batches, as layers are placed on rounding ties too
-_ROUNDING_S = 1e-3
 _TO_BUILD = 2.0  # times as long as building takes running it, or less: with ResNet50 1.9 and 2.1, all variants together
 _JOB_S = 1.0  # of a worker beside its calls, before any has run
+_SETTLES_S, _ROOM = 1.0, 4  # of a race: what no call explains, and times its calls, as disturbed rounds are repeated
 _EXPLAINED_JOBS = 8  # whose time beside their calls is as long as what explaining a variant takes beside the network
-
-
-@dataclass(frozen=True)
-class Needs:
-    """Seconds that what may still come is to take. ``beside_s``: of a race, beside its rounds; 0: nothing of the kind.
-
-    ``race_s``: what most races take, within what was asked for.
-    """
-
-    reports_s: float = 0.0
-    accuracy_s: float = 0.0
-    race_s: float = 0.0
-    beside_s: float = 0.0
-    range_s: float = 0.0
-    explanation_s: float = 0.0
-
-
-@dataclass(frozen=True)
-class Fit:
-    """What there is time for. ``race_s``: for its rounds at the most, 0 for no race."""
-
-    accuracy: bool
-    race_s: float
-    certify: bool
-    explain: bool
-
-
-def fit(left_s: float, needs: Needs) -> Fit:
-    """What fits into so many seconds, most valuable first: accuracy, a race, its choice verified, origins and repairs.
-
-    A race is shortened to ``LEAST_RACE_S`` before it, or verifying its choice, is left out.
-    """
-    left_s -= needs.reports_s
-    accuracy = needs.accuracy_s <= left_s
-    left_s -= needs.accuracy_s if accuracy else 0.0
-    least, most = min(needs.race_s, LEAST_RACE_S), left_s - needs.beside_s
-    raced = min(needs.race_s, max(least, most - needs.range_s)) if needs.race_s and most >= least else 0.0
-    left_s -= raced + needs.beside_s if raced else 0.0
-    certify = needs.range_s <= left_s + _ROUNDING_S
-    left_s -= needs.range_s if certify else 0.0
-    return Fit(accuracy, raced, certify, needs.explanation_s <= left_s)
 
 
 class Clock:
@@ -197,7 +157,8 @@ class Clock:
             return
         variants, calls_s = explanation_ahead(self._stages, results, policy)
         explanation_s = calls_s * self._call + variants * _EXPLAINED_JOBS * self._job_s
-        needs = replace(self._needs(report_s, 3), explanation_s=explanation_s)
+        wanted = field(results, policy, None)[0]  # before repairs
+        needs = replace(self._needs(report_s, 3, wanted), explanation_s=explanation_s)
         if variants and not self._within("explanation", "origins and repairs", fit(self.left_s, needs).explain):
             self._stages.config = replace(self._stages.config, explain="none")
 
@@ -206,8 +167,8 @@ class Clock:
         if self._budget_s is None:
             return
         config = self._stages.config
-        raced = len(field(results, policy, None)[0]) if config.race_s else 0
-        needs = self._needs(report_s, 2)
+        wanted = field(results, policy, None)[0] if config.race_s else []
+        raced, needs = len(wanted), self._needs(report_s, 2, wanted)
         planned = fit(self.left_s, replace(needs, race_s=config.race_s if raced else 0.0))
         limits = (policy.max_latency_ms, policy.max_latency_p99_ms, policy.min_throughput_img_s)
         if raced > 1 or (raced and any(limit is not None for limit in limits)):  # else it decides nothing
@@ -227,14 +188,18 @@ class Clock:
         if not self._range_fits and unverified(results, policy, race):
             self._within("range", "verifying the choice over its range", False)
 
-    def _needs(self, report_s: float, reports: int) -> Needs:
-        """What a race, verifying its choice and so many reports need."""
+    def _needs(self, report_s: float, reports: int, wanted: Sequence[Wanted] = ()) -> Needs:
+        """What a race (of those ``wanted``, as far as is known), verifying its choice and so many reports need."""
         config = self._stages.config
         beside_s = min(BESIDE_S, self._job_s * (len(self._stages.specs) + 2)) if config.race_s else 0.0
-        usual = max(0.0, usual_s(config) - BESIDE_S)
+        least_s, usual_race_s = LEAST_RACE_S, max(0.0, usual_s(config) - BESIDE_S)
+        if wanted:
+            round_s = sum(2 * one.seconds * max(one.sizes) for one in wanted)  # an untimed call, then the timed one
+            rounds_s = _SETTLES_S + _ROOM * LOOKS[0] * round_s
+            least_s, usual_race_s = min(least_s, rounds_s), min(usual_race_s, 2 * rounds_s)
         images = max(config.certify, default=0) + 2 * sum(config.certify)
         range_s = self._job_s + _WITH_TIES * images * self._image_s if images else 0.0
-        return Needs(report_s * reports, 0.0, usual, beside_s, range_s)
+        return Needs(report_s * reports, 0.0, usual_race_s, beside_s, range_s, least_race_s=least_s)
 
     def _within(self, stage: str, what: str, fits: bool) -> bool:
         if not fits:

@@ -20,7 +20,8 @@ from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Condition, Policy
 from isobatch.pipeline.study import budget
-from isobatch.pipeline.study.budget import Clock, Fit, Needs, fit
+from isobatch.pipeline.study.budget import Clock
+from isobatch.pipeline.study.fit import Fit, Needs, fit
 from isobatch.pipeline.workers.pool import WorkerError
 from tests.faulty.studies import report
 from tests.in_process import Commands
@@ -92,7 +93,7 @@ class _Study:
         self.clock = Clock(self.stages)
         # what of the stages is due: variants to explain with their seconds of calls, who is raced, what is verified
         self.due: tuple[int, float] = (1, 12.0)
-        self.field, self.chosen = ["fp32", "ort-fp32"], "fp32"
+        self.field, self.chosen = [WANTED, WANTED], "fp32"
         monkeypatch.setattr(budget, "explanation_ahead", lambda *_: self.due)
         monkeypatch.setattr(budget, "field", lambda *_: (self.field, []))
         monkeypatch.setattr(budget, "unverified", lambda *_: self.chosen)
@@ -113,6 +114,7 @@ class _Study:
 
 NAMES = ("fp32", "ort-fp32", "int8-dynamic")
 POLICY = Policy()
+WANTED = SimpleNamespace(seconds=0.1, sizes=(1, 8))  # an image and the N to try, of one that may be raced
 
 
 def test_without_a_budget_nothing_is_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,6 +225,20 @@ def test_time_that_was_not_used_is_planned_anew(tmp_path: Path, monkeypatch: pyt
     assert study.stages.left_out == ["explanation", "race"]
 
 
+def test_a_race_of_quick_rounds_needs_little_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = _Study(tmp_path, monkeypatch, budget_s=60.0)
+    study.now = 48.0
+    study.clock.plan_race([], POLICY, 1.0)
+    assert study.stages.config.race_s == 0
+    study.stages.config = replace(study.stages.config, race_s=60.0)
+    study.field = [SimpleNamespace(seconds=0.001, sizes=(8,))] * 3
+    study.clock.plan_race([], POLICY, 1.0)
+    assert study.stages.config.race_s == pytest.approx(12 - 2 - 5 - 1)
+    study.stages.config, study.now = replace(study.stages.config, race_s=60.0), 20.0
+    study.clock.plan_explanation([], POLICY, 1.0)
+    assert study.stages.config.explain == "default"  # the race leaves it time
+
+
 def test_what_nobody_would_have_done_is_not_called_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = _Study(tmp_path, monkeypatch, budget_s=60.0)
     study.now, study.due, study.field, study.chosen = 99.0, (0, 0.0), [], ""
@@ -230,7 +246,7 @@ def test_what_nobody_would_have_done_is_not_called_left_out(tmp_path: Path, monk
     study.clock.plan_race([], POLICY, 1.0)
     study.clock.raced([], POLICY, None)
     assert study.stages.config.race_s and study.stages.config.explain == "default"
-    study.field = ["fp32"]  # which no race decides
+    study.field = [WANTED]  # which no race decides
     study.clock.plan_race([], POLICY, 1.0)
     assert not study.warned and not study.stages.left_out
     study.stages.config = replace(study.stages.config, race_s=60.0, certify=(2, 3))
