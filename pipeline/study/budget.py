@@ -6,6 +6,8 @@ Planned anew before each variant and each stage that can be left out, from what 
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
+from statistics import median
 
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.words import VariantSpec
@@ -28,6 +30,7 @@ from isobatch.pipeline.workers.pool import WorkerError
 
 _VERDICTS = 0.7  # of the time at most for the verdicts, where it is too short for all
 _WITH_TIES = 2  # times the seconds of its batches, as layers are placed on rounding ties too
+_EXPORT_S = 8.0  # of a network as an ONNX graph, once: measured with ResNet50; on a busy machine ResNet18 took 7 to 13
 _TO_BUILD = 2.0  # times as long as building takes running it, or less: with ResNet50 1.9 and 2.1, all variants together
 _JOB_S = 1.0  # of a worker beside its calls, before any has run
 _SETTLES_S, _ROOM = 1.0, 4  # of a race: what no call explains, and times its calls, as disturbed rounds are repeated
@@ -66,20 +69,22 @@ class Clock:
         return ordered
 
     def before_building(self, spec: VariantSpec) -> None:
-        """Raise WorkerError where there is no time to build the variant, as others take as long to build on average,
-        and to run it after those before it. The baseline and the ruler are always built.
+        """Raise WorkerError where there is no time to build the variant, as long as others took, and to run it after
+        those before it. The baseline and the ruler are always built.
         """
         if self._budget_s is None:
             return
         self._builds.append(time.monotonic())
-        each_s = (self._builds[-1] - self._builds[0]) / max(1, len(self._builds) - 1)
-        begun = any(variant == spec.name for variant, _ in self._stages.artifacts)
-        if begun or spec.name in (baseline(self._stages.config), REFERENCE):
+        each_s = median([end - start for start, end in pairwise(self._builds)] or [0.0])
+        built = [find_variant(variant) for variant, _ in self._stages.artifacts]
+        if spec in built or spec.name in (baseline(self._stages.config), REFERENCE):
             return
+        graph = self._stages.config.onnx or any(other.runtime != "torch" for other in built)
+        export_s = 0.0 if graph or spec.runtime == "torch" else _EXPORT_S
         order = self._in_order[: self._in_order.index(spec.name) + 1]
         passes = [self._rough[name] for name in order if name not in self._stages.failures]
         passes_s = sum(min(seconds, _TO_BUILD * each_s) for seconds in passes)
-        if each_s + passes_s / _VERDICTS > self.left_s:
+        if each_s + export_s + passes_s / _VERDICTS > self.left_s:
             there = f"{max(0.0, self.left_s):.0f} s were left when it was to be built"
             raise self._leave_out(spec.name, f"{there}, too few to run it too after {len(passes) - 1} others")
 
