@@ -86,7 +86,7 @@ class Clock:
         passes_s = sum(min(seconds, _TO_BUILD * each_s) for seconds in passes)
         if each_s + export_s + passes_s / _VERDICTS > self.left_s:
             there = f"{max(0.0, self.left_s):.0f} s were left when it was to be built"
-            raise self._leave_out(spec.name, f"{there}, too few to run it too after {len(passes) - 1} others")
+            raise self._leave_out(spec.name, f"{there}, too few to run it as well, after {len(passes) - 1} others")
 
     def plan(self, jobs: Sequence[Job]) -> list[Job]:
         """The jobs most valuable first: the baseline's, then the cheapest, by what earlier starts left of them."""

@@ -141,7 +141,7 @@ def test_what_cannot_be_run_in_time_is_not_built(tmp_path: Path, monkeypatch: py
             study.clock.before_building(spec)
         except WorkerError as error:
             assert (spec.name, error.kind) == ("ort-fp32", "VariantUnavailable")  # it needs a graph: 8 s more
-            assert "34 s were left when it was to be built, too few to run it too after 4 others" in error.reason
+            assert "34 s were left when it was to be built, too few to run it as well, after 4 others" in error.reason
             continue
         built.append(spec.name)
         study.stages.artifacts[spec.name, "digits"] = artifact
