@@ -98,7 +98,8 @@ def run_study(
         foresee(stages, known, results)
         findings = Findings(gathered.rounds, references, {}, None, complete_policy(config.policy, 0)[0])
         answers = Answers(stages, findings, on_study or (lambda study: None), begin)
-        answers.so_far(results, ["accuracy and agreement", *_EXPLAINING[config.explain != "none"]])
+        to_come = _to_come(config)
+        answers.so_far(results, ["accuracy and agreement", *to_come])
         clock.learn(gathered.rounds)
         accuracy_fits = clock.accuracy_fits(answers.seconds)
         with stages.stage("accuracy"):
@@ -110,7 +111,7 @@ def run_study(
         with stages.stage("comparison"):
             findings = Findings(gathered.rounds, references, costs, labelled, policy)
             results = _completed(stages, findings, results)
-        answers.so_far(results, _EXPLAINING[config.explain != "none"])
+        answers.so_far(results, to_come)
         clock.plan_explanation(answers.seconds)
         if stages.config.explain != "none":
             with stages.stage("explanation"):
@@ -120,13 +121,15 @@ def run_study(
         with stages.stage("network"):
             sound = Sound(judge_baseline(stages, labelled), judge_mixing(stages, results))
             results = without_repairs(results, sound.mixing)
-        answers.so_far(results, ["race", "recommendation"])
+        answers.so_far(results, to_come[to_come.index("race") :])
         clock.plan_race(answers.seconds)
         with stages.stage("race"):
             barred = withheld(sound.baseline, sound.mixing) is not None
             with memory.by_hand() as sample, progress.still():  # either would disturb the rounds
                 raced = None if barred else run_race(stages, results, policy, sample)
             clock.raced(raced)
+        if raced is not None and config.certify and not config.quick:  # what takes seconds is not written for
+            answers.so_far(results, to_come[to_come.index("race") + 1 :], raced)
         if not barred:
             results = certify(stages, results, policy, raced, known[1] if known else None)
         wall_s = time.monotonic() - begin
@@ -146,8 +149,10 @@ def _open_engine(config: Config, workers: Workers, say: Callable[[str], None]) -
         yield RayEngine(cluster, config.workers, config.timeout_s)
 
 
-_EXPLAINING = {True: ["origins and repairs", "race", "recommendation"], False: ["race", "recommendation"]}
-"""What is still to come after accuracy, by whether differences are explained."""
+def _to_come(config: Config) -> list[str]:
+    """What is still to come after accuracy."""
+    range_ = ["verifying the choice over its range"] if config.certify else []
+    return [*(["origins and repairs"] if config.explain != "none" else []), "race", *range_, "recommendation"]
 
 
 def _completed(stages: Stages, findings: Findings, results: list[VariantResult]) -> list[VariantResult]:
