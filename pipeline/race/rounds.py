@@ -14,7 +14,7 @@ from isobatch.pipeline.records.errors import WorkerError
 PATIENCE_S = 15.0  # waited at most for other programs to be done
 _PAUSE_S = 1.0
 _JUDGED = 5  # rounds, from which on other programs are waited for where too many were disturbed
-_TRIED = 3  # timed calls at each N of the preliminary
+TRIED = 3  # timed calls at each N of the preliminary
 
 
 Round = dict[str, tuple[float, float]]
@@ -100,7 +100,7 @@ def preliminary(entry: Entry, sizes: Sequence[int], limit_s: float = math.inf) -
     """
     per_image: dict[int, float] = {}
     for n in sizes:
-        for calls in (1, _TRIED) if not per_image and limit_s < math.inf else (_TRIED,):
+        for calls in (1, TRIED) if not per_image and limit_s < math.inf else (TRIED,):
             turn = None if entry.dropped else entry.turn(n, calls)
             if turn is None:
                 continue

@@ -14,7 +14,7 @@ from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.race.contestant import Contestant
 from isobatch.pipeline.race.field import Wanted, entered, fastest_of, field
 from isobatch.pipeline.race.opening import opening
-from isobatch.pipeline.race.rounds import PATIENCE_S, Entry, Tally, preliminary, race
+from isobatch.pipeline.race.rounds import PATIENCE_S, TRIED, Entry, Tally, preliminary, race
 from isobatch.pipeline.records.study import Contestant as Raced
 from isobatch.pipeline.records.study import Policy, Race, Rejected, VariantResult
 
@@ -28,6 +28,7 @@ _LEAST_LIMIT_S, _SLOWER = 10.0, 20.0
 BESIDE_S = 15.0
 """Seconds beside the rounds of a race, roughly: opening the contestants, and the reference's rounds."""
 _USUAL_S, _QUICK_S = 25.0, 12.0  # after which most races are decided
+_OPENED_S = 1.0  # opening one contestant, roughly
 _FREE_SHARE = 0.8  # of the memory that is free
 
 
@@ -58,6 +59,19 @@ def usual_s(config: Config) -> float:
     return min(config.race_s, rounds_s) + BESIDE_S if config.race_s else 0.0
 
 
+def expected_s(config: Config, wanted: Sequence[Wanted], rival: Wanted | None) -> float:
+    """Seconds that the stage takes with these contestants, as fast as they were in the passes.
+
+    Each call is made twice, once untimed; a race that goes on after its first look is mostly over after the third.
+    """
+    rounds = LOOKS[0] if last_look(config) == LOOKS[0] else LOOKS[2]
+    calls = [2 * w.seconds * w.sizes[0] for w in wanted if not w.doubted]
+    tried = [2 * w.sizes[0] if w.doubted else (1 + TRIED) * sum(w.sizes) for w in wanted]
+    opening_s = sum(_OPENED_S + images * w.seconds for images, w in zip(tried, wanted, strict=True))
+    against = _REFERENCE_ROUNDS * 2 * rival.seconds * rival.sizes[0] if rival else 0.0
+    return min(config.race_s, rounds * sum(calls)) + opening_s + min(_REFERENCE_SHARE * config.race_s, against)
+
+
 class _Race:
     """One race: who is in it, and what is known while it runs."""
 
@@ -74,7 +88,7 @@ class _Race:
     def run(self, left_out: list[Rejected], between: Callable[[], None]) -> Race:
         """Everything in order; what was started is ended, whatever happens."""
         seconds = self.stages.config.race_s
-        self.stages.announce("race", usual_s(self.stages.config), real=True)
+        self.stages.announce("race", expected_s(self.stages.config, self.wanted, self.rival), real=True)
         with ExitStack() as opened:
             entries, slow = entered(self._asked(opened), self.rival.variant.name if self.rival else "")
             left_out = [*left_out, *slow]

@@ -6,7 +6,9 @@ import pytest
 
 from isobatch.pipeline.config.config import QUICK_RACE_S, Config
 from isobatch.pipeline.decide.race import LOOKS
-from isobatch.pipeline.race.stage import BESIDE_S, last_look, usual_s
+from isobatch.pipeline.race.field import Wanted
+from isobatch.pipeline.race.stage import BESIDE_S, expected_s, last_look, usual_s
+from tests.pipeline.results import result
 
 
 @pytest.mark.parametrize(
@@ -25,3 +27,15 @@ def test_what_a_race_usually_takes_is_never_beyond_its_limit(seconds: float) -> 
     assert usual_s(config) <= seconds + BESIDE_S
     assert bool(usual_s(config)) is bool(seconds)
     assert usual_s(replace(config, quick=True)) <= usual_s(config)
+
+
+def test_a_race_of_slower_calls_is_expected_to_take_longer_up_to_its_limit() -> None:
+    quick = Config(("fp32",), quick=True, race_s=QUICK_RACE_S)
+    field = [Wanted(result(name), (4, 2), 0.03, 0, True) for name in ("a", "b")]
+    rival = Wanted(result("c"), (4,), 0.1, 0, False)
+    rounds_s, tried_s, against_s = 10 * 2 * 2 * 4 * 0.03, 2 * (1 + 4 * 6 * 0.03), 5.0
+    assert expected_s(quick, field, rival) == pytest.approx(rounds_s + tried_s + against_s)
+    slow = [replace(wanted, seconds=1.0) for wanted in field]
+    assert expected_s(quick, slow, None) == QUICK_RACE_S + 2 * (1 + 4 * 6)
+    doubted = [*field, replace(field[0], doubted=True)]
+    assert expected_s(quick, doubted, None) == pytest.approx(rounds_s + tried_s + 1 + 8 * 0.03)
