@@ -91,7 +91,10 @@ def _explained(stages: Stages, result: VariantResult, prepared: PreparedSet, bud
 def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budget: Budget) -> VariantResult:
     if (point := _deciding(stages, result, prepared)) is None:
         budget.spend(0.0)
-        why = "its outputs depend on the batch where its arithmetic is emulated: replaying every layer takes too long"
+        why = (
+            "its outputs depend on the batch where its arithmetic is emulated: replaying every layer takes too long "
+            "(--explain full does it all the same)"
+        )
         return _not_looked_into(stages, result, prepared, why)
     try:
         looked = _look_inside(stages, result.name, prepared, point, budget)
@@ -119,7 +122,8 @@ def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budge
 def _deciding(stages: Stages, result: VariantResult, prepared: PreparedSet) -> GridPoint | None:
     """The setting that decided the verdict on this set: what is to be explained happened there.
 
-    Where a cap makes the arithmetic slow there, another under which the outputs depend on the batch; None without one.
+    Where a cap makes the arithmetic slow there, another under which the outputs depend on the batch; without one None,
+    or with ``--explain full`` that setting all the same.
     """
     spec, name = find_variant(result.name), prepared.record.name
     decided = next(judged.decided_by.condition for judged in result.by_inputs if judged.inputs == name)
@@ -130,7 +134,8 @@ def _deciding(stages: Stages, result: VariantResult, prepared: PreparedSet) -> G
     ]
     first = stages.base_of(spec) if decided is None else GridPoint.of(decided)
     points = [first, *map(GridPoint.of, differing)]
-    return next((point for point in points if not stages.emulated_under(spec, point)), None)
+    fast = (point for point in points if not stages.emulated_under(spec, point))
+    return next(fast, first if stages.config.explain == "full" else None)
 
 
 def _look_inside(stages: Stages, variant: str, prepared: PreparedSet, point: GridPoint, budget: Budget) -> Looked:
