@@ -45,5 +45,5 @@ def test_files_as_they_were_are_found_in_the_run_then_in_the_cache_and_no_others
     shutil.rmtree(kept_here)  # as where no link could be made
     assert found() == (cache, "from the cache, unchanged")
     (cache / "model.onnx").write_bytes(b"other")
-    with pytest.raises(UsageError, match="neither in .* nor in the cache. Run the study again"):
+    with pytest.raises(UsageError, match=r"neither in .* nor in the cache\. Run the study again"):
         found()
