@@ -32,13 +32,12 @@ def ruler(stages: Stages) -> str:
     return baseline(stages.config) if stages.config.onnx or stages.without_fp64 else REFERENCE
 
 
-def build_artifacts(stages: Stages) -> dict[tuple[str, str], BuildAsked]:
+def build_artifacts(stages: Stages) -> None:
     """Build, or find in the cache, the artifact of every variant and input set; and of the baseline and reference.
 
     A variant that cannot be built is recorded and left out; one that lacks calibration images on one set is left out
-    there. Returns what a worker is asked for each of those that were built or found, by variant and set.
+    there.
     """
-    asked: dict[tuple[str, str], BuildAsked] = {}
     helpers = [find_variant(name) for name in (baseline(stages.config), REFERENCE)]
     helpers = [spec for spec in helpers if spec.name not in stages.config.variants]
     for spec in [*stages.specs, *helpers]:
@@ -53,7 +52,7 @@ def build_artifacts(stages: Stages) -> dict[tuple[str, str], BuildAsked]:
                 stages.skip(spec.name, prepared.record.name, "static calibration", prepared.calibration_note)
                 continue
             try:
-                asked[spec.name, prepared.record.name] = _build(stages, spec, prepared)
+                _build(stages, spec, prepared)
             except WorkerError as error:
                 stages.fail(spec.name, error)
                 if spec in helpers and spec.name != REFERENCE:  # what becomes of the reference is told with its singles
@@ -69,7 +68,6 @@ def build_artifacts(stages: Stages) -> dict[tuple[str, str], BuildAsked]:
     ArtifactCache(stages.cache / "artifacts").sweep()  # a worker that crashed could not tidy up
     if stages.network is not None and stages.network.onnx_path:
         Path(stages.network.onnx_path).unlink(missing_ok=True)  # the checked copy: all that is built of it is built
-    return asked
 
 
 def artifact_fields(spec: VariantSpec, network: Network, calibration: Images | None) -> dict[str, Any]:
@@ -87,25 +85,25 @@ def artifact_fields(spec: VariantSpec, network: Network, calibration: Images | N
     }
 
 
-def _build(stages: Stages, spec: VariantSpec, prepared: PreparedSet) -> BuildAsked:
+def _build(stages: Stages, spec: VariantSpec, prepared: PreparedSet) -> None:
     network = stages.network
     assert network is not None
     calibration = prepared.calibration if spec.calibrated else None
     name = prepared.record.name
     fields = artifact_fields(spec, network, calibration)
     known = ArtifactCache(stages.cache / "artifacts")
-    asked = BuildAsked(spec.name, fields, network, calibration, str(known.root))
     if not spec.calibrated:  # one artifact serves every set
         for (variant, _), artifact in stages.artifacts.items():
             if variant == spec.name:
                 stages.artifacts[spec.name, name] = artifact
-                return asked
+                return
     if built := known.find(fields):
         stages.artifacts[spec.name, name] = built
-        return asked
+        return
     if stages.no_export is not None and spec.runtime != "torch":
         raise stages.no_export  # it was tried for another variant of this network: it takes minutes, and fails again
     stages.progress.step(f"build {spec.name}", 0.0)
+    asked = BuildAsked(spec.name, fields, network, calibration, str(known.root))
     try:
         answer = stages.call("isobatch.pipeline.prepare.in_worker:build", asked.to_json(), spec.name)
     except WorkerError as error:
@@ -113,4 +111,3 @@ def _build(stages: Stages, spec: VariantSpec, prepared: PreparedSet) -> BuildAsk
             stages.no_export = error
         raise
     stages.artifacts[spec.name, name] = Artifact.of(answer)
-    return asked

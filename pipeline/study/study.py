@@ -75,13 +75,13 @@ def run_study(
             stages.warn("not-installed", text)
         chosen = prepare_network(stages)
         with stages.stage("artifacts"):
-            asked = build_artifacts(stages)
+            build_artifacts(stages)
         jobs = plan_jobs(stages)
         if on_plan is not None:
             on_plan(jobs, chosen.network.num_classes)
             return None
         run.start()
-        keep_artifacts(stages, asked, chosen.view)
+        keep_artifacts(stages, chosen.view)
         with stages.stage("references"):
             references = run_references(stages)
         with stages.stage("accuracy"):
