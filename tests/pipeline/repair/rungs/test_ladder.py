@@ -67,7 +67,7 @@ def test_a_rung_that_breaks_is_said_to_fail_one_without_work_not_to_apply_and_th
     chosen = best(tried, "throughput")
     assert chosen is not None and chosen.name == "surgical"
     broken, without_work, _ = repair_records(attempts(tried))
-    assert (broken.state, broken.note) == ("fails", "it failed: RuntimeError: two lines")
+    assert (broken.state, broken.note) == ("fails", "RuntimeError: two lines")
     assert (without_work.state, without_work.batch_invariant) == ("does-not-apply", None)
 
 
