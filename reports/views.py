@@ -30,7 +30,7 @@ def find(study: Study, name: str | None) -> VariantResult | None:
 def shipped_state(study: Study, name: str) -> str | None:
     """Where the variant of that name stands as its range leaves it; None if the study has none."""
     variant = find(study, name)
-    return variant and state(as_shipped(variant))
+    return None if variant is None else state(as_shipped(variant))
 
 
 def is_chosen(study: Study, name: str) -> bool:
