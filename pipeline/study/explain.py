@@ -3,6 +3,7 @@
 import contextlib
 import json
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from isobatch.models.registry import find_variant
@@ -15,6 +16,7 @@ from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import Policy, VariantResult
 from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.storage.files import StoreError, read_json, write_bytes
+from isobatch.pipeline.study.agreeing import reference_files, repaired_agreement
 from isobatch.pipeline.study.inside.crossing import LookAsked, Looked
 from isobatch.pipeline.study.isolated import EVERYBODYS, fault
 from isobatch.pipeline.study.looked_into import records
@@ -102,8 +104,10 @@ def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budge
         budget.spend(0.0)
         raise
     budget.spend(looked.repair_s)
+    objective, agreement = stages.config.policy.objective, partial(repaired_agreement, stages)
     if not looked.locatable:
-        repairs = None if looked.tried is None else repair_records(looked.tried, stages.config.policy.objective)
+        tried = looked.tried
+        repairs = None if tried is None else repair_records(tried, objective, agreement=agreement)
         known = result.model_copy(update={"repairs": repairs})
         return _not_looked_into(stages, known, prepared, looked.why, "origins")
     condition = point.at(prepared.evaluation.side)
@@ -113,8 +117,9 @@ def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budge
             prepared.record.name,
             condition,
             stages.config.explain,
-            stages.config.policy.objective,
+            objective,
             budget.hopeless.get(result.name),
+            agreement,
         )
     )
 
@@ -166,6 +171,7 @@ def _look_inside(stages: Stages, variant: str, prepared: PreparedSet, point: Gri
         cannot_win=not_tried(variant, budget.hopeless.get(variant, "")),
         outcome=stages.outcome,
         objective=stages.config.policy.objective,
+        references=reference_files(stages),
     )
     kept = stages.run.evidence_file(variant, f"explanation-{key_of(asked.to_json())[:12]}.json")
     with contextlib.suppress(StoreError):

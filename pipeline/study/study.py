@@ -24,7 +24,7 @@ from isobatch.pipeline.prepare.artifacts import build_artifacts
 from isobatch.pipeline.prepare.network import prepare_network
 from isobatch.pipeline.prepare.run_folder import Run
 from isobatch.pipeline.prepare.state import Progress, Stages
-from isobatch.pipeline.race.stage import run_race
+from isobatch.pipeline.race.stage import run_race, tails_again
 from isobatch.pipeline.records.study import Cost, Race, Recommendation, Study, VariantResult
 from isobatch.pipeline.storage.cache import in_use
 from isobatch.pipeline.storage.places import cache_root
@@ -131,7 +131,12 @@ def run_study(
         if raced is not None and config.certify and not config.quick:  # what takes seconds is not written for
             answers.so_far(results, to_come[to_come.index("race") + 1 :], raced)
         if not barred:
-            results = certify(stages, results, policy, raced, known[1] if known else None)
+
+            def timed_again(results: list[VariantResult], raced: Race) -> Race:
+                with stages.stage("race"), memory.by_hand(), progress.still():
+                    return tails_again(stages, results, policy, raced)
+
+            results, raced = certify(stages, results, policy, raced, known[1] if known else None, timed_again)
         wall_s = time.monotonic() - begin
     return _record(stages, findings, results, sound, raced, wall_s, memory.peak_bytes)
 

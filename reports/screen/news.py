@@ -64,4 +64,4 @@ def _race(study: Study) -> Iterator[str]:
 
 def _images_s(study: Study, variant: VariantResult) -> float | None:
     speed = throughput(study, variant)
-    return speed.interval.median if speed and speed.raced else None
+    return speed.interval.median if speed and not speed.mark else None  # marked: not raced
