@@ -37,6 +37,26 @@ def timed(argv: Sequence[str], cwd: Path = ROOT, cache: Path | None = None) -> f
     return time.perf_counter() - begin
 
 
+def followed(argv: Sequence[str], cwd: Path, cache: Path) -> list[tuple[float, str]]:
+    """The lines of progress of one run of run.py with the seconds since its start; the last is its end.
+
+    Raises RuntimeError as ``timed`` does.
+    """
+    env = os.environ | {"XDG_CACHE_HOME": str(cache)}
+    begin, lines = time.perf_counter(), list[tuple[float, str]]()
+    command = [*RUN, *argv]
+    with subprocess.Popen(
+        command, cwd=cwd, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, bufsize=1
+    ) as process:
+        assert process.stderr is not None
+        for text in process.stderr:
+            lines.append((time.perf_counter() - begin, text.rstrip()))
+    lines.append((time.perf_counter() - begin, "the end"))
+    if process.returncode not in (0, 1, 3):
+        raise RuntimeError(f"run.py {' '.join(argv)} ended with {process.returncode}: {lines[-2:]}")
+    return lines
+
+
 def timing_of(run: Path) -> Timing:
     """What the report of a finished run says of its time."""
     timing = load_study(run).timing

@@ -1,11 +1,12 @@
 """Whole-process times of the study: ``python -m benchmarks.study [--rounds N] [--cold]``. Prints tables of medians.
 
 Warm: artifacts, references and accuracies cached, no outputs. Cold: nothing cached. Beside each default study, in the
-same minutes, the same variants are run as one would by hand (``benchmarks.by_hand``). Figures worth keeping are those
-of a machine with nothing else to do.
+same minutes, the same variants are run as one would by hand (``benchmarks.by_hand``): opened, called, compared; with
+``--cold`` also with what building them takes. Figures worth keeping are those of a machine with nothing else to do.
 """
 
 import argparse
+import re
 import statistics
 import subprocess
 import sys
@@ -15,21 +16,45 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
-from benchmarks.common import ROOT, timed, timing_of
-from isobatch.pipeline.records.study import Timing
+from benchmarks.common import ROOT, followed, timed, timing_of
+from isobatch.pipeline.records.study import Timing, Verdict
 
 QUICK_COMMANDS = (["--help"], ["--version"], ["--list-variants"])
 CHECKS = (["check", "resnet50", "--quiet"], ["check", "resnet18", "--input-shape", "3x64x64", "--quiet"])
 
 
+FROM_S, WITHIN = 60.0, 0.3  # from the second minute on the time left is to be right within so much
+LAST_S = 10.0  # of less than this nobody asks how right it is
+_VERDICT = re.compile(rf"\S+: ({'|'.join(get_args(Verdict))})\b")
+_LEFT = re.compile(r"about ((?:[\d.]+ (?:h|min|s) ?)+)left")
+_UNITS = {"h": 3600.0, "min": 60.0, "s": 1.0}
+
+
 @dataclass(frozen=True)
 class Ran:
-    """One study: seconds from the command to the prompt, and what its report says of them."""
+    """One study: its lines of progress by seconds since the command, the prompt last, and what its report says."""
 
     folder: Path
-    wall_s: float
+    lines: Sequence[tuple[float, str]]
     timing: Timing
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds from the command to the prompt."""
+        return self.lines[-1][0]
+
+    @property
+    def verdicts_s(self) -> list[float]:
+        """When each verdict was shown."""
+        return [at for at, text in self.lines if _VERDICT.match(text)]
+
+    @property
+    def estimates(self) -> list[bool]:
+        """Of each estimate of the time left, from the second minute on, whether it was right."""
+        said = [(at, left_s(text), self.wall_s - at) for at, text in self.lines if at >= FROM_S]
+        return [abs(left / true - 1) <= WITHIN for _, left, true in said if left is not None and true >= LAST_S]
 
     @property
     def call_s(self) -> float:
@@ -38,7 +63,9 @@ class Ran:
 
     @property
     def beside_s(self) -> float:
-        """Seconds beside the calls of the evidence, the race and the stages that call the network themselves."""
+        """Seconds beside the calls of the evidence and beside those stages that call the network otherwise, as a whole:
+        what these take beside their calls is not in it.
+        """
         called = ("race", "range", "explanation", "accuracy", "references", "artifacts")
         return self.wall_s - self.call_s - sum(self.timing.stages.get(name, 0.0) for name in called)
 
@@ -46,8 +73,16 @@ class Ran:
 def study(folder: Path, cache: Path, argv: list[str]) -> Ran:
     """One study."""
     out = Path(tempfile.mkdtemp(dir=folder)) / "run"
-    seconds = timed([*argv, "--quiet", "--out", str(out)], folder, cache)
-    return Ran(out, seconds, timing_of(out))
+    lines = followed([*argv, "--out", str(out)], folder, cache)
+    return Ran(out, lines, timing_of(out))
+
+
+def left_s(text: str) -> float | None:
+    """The seconds that a line says are left; None where it says nothing of it."""
+    said = _LEFT.search(text)
+    if said is None:
+        return None
+    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"([\d.]+) (h|min|s)", said[1]))
 
 
 def by_hand(run: Path) -> float:
@@ -71,7 +106,12 @@ def table(label: str, runs: Sequence[Ran]) -> list[str]:
     for stage in runs[0].timing.stages:
         rows.append(row(f"{label}: {stage}", [run.timing.stages.get(stage, 0.0) for run in runs]))
     rows.append(row(f"{label}: calls of the evidence", [run.call_s for run in runs]))
-    rows.append(row(f"{label}: beside calls and race", [run.beside_s for run in runs]))
+    rows.append(row(f"{label}: beside these calls, the race and stages that compute", [run.beside_s for run in runs]))
+    rows.append(row(f"{label}: first verdict", [min(run.verdicts_s) for run in runs]))
+    rows.append(row(f"{label}: all verdicts", [max(run.verdicts_s) for run in runs]))
+    estimates = [right for run in runs for right in run.estimates]
+    right = f"{sum(estimates)} of {len(estimates)} were right within {100 * WITHIN:.0f} %"
+    rows.append(f"| {label}: estimates of the time left from {FROM_S:.0f} s on | {right} | | {len(runs)} |")
     rows.append(row(f"{label}: image passes", [run.timing.images_passed for run in runs], "images"))
     rows.append(row(f"{label}: calls", [run.timing.forward_passes for run in runs], "calls"))
     rows.append(row(f"{label}: peak memory", [(run.timing.peak_memory_bytes or 0) / 1e6 for run in runs], "MB"))
@@ -122,6 +162,9 @@ def main() -> None:
         say([row("the same variants by hand", hands)])
         say(over_by_hand("--quick", quick, hands))  # the same question on the same images
         say(over_by_hand("cached", runs, hands))
+        if arguments.cold:
+            built = [hand + cold.timing.stages["artifacts"] for hand in hands]
+            say([row("by hand, built too", built), *over_by_hand("cached, built too", runs, built)])
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """How fast a variant or a repaired one is, as the report shows it."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from isobatch.pipeline.decide.contenders import usable
 from isobatch.pipeline.decide.prices import at_work
 from isobatch.pipeline.records.study import Against, Interval, Policy, Recommendation, Study, VariantResult
-from isobatch.reports.numbers import few_calls
+from isobatch.reports.numbers import few_calls, real
 from isobatch.reports.views import choice, is_repaired, repair_of
 
 
@@ -31,13 +31,16 @@ class Speed:
 
     batch_size: int
     interval: Interval
-    raced: bool = False  # whether it is that of the race
+    mark: str = ""  # what stands before it: ``rough``
 
 
 def throughput(study: Study, variant: VariantResult) -> Speed | None:
     """As the race had it, at its N; of what was not raced at the best N of the passes. None where nothing is known."""
     work = at_work(usable(study.race, Policy()).get(variant.name))
-    return Speed(work.batch_size, work.throughput_img_s, raced=True) if work else in_passes(variant)
+    if work:
+        return Speed(work.batch_size, work.throughput_img_s)
+    speed = in_passes(variant)
+    return speed and replace(speed, mark=rough(study, variant, speed.batch_size))
 
 
 def in_passes(variant: VariantResult, batch_size: int | None = None) -> Speed | None:
@@ -58,10 +61,29 @@ def chosen_throughput(study: Study) -> Speed | None:
     return Speed(decided.at_work.batch_size, decided.at_work.throughput_img_s)
 
 
-def rough(study: Study, variant: VariantResult, batch_size: int) -> bool:
-    """Whether its time in the passes at N is the unrepaired variant's times a ratio of too few calls for limits."""
+def single_ms(study: Study, variant: VariantResult) -> str | None:
+    """Milliseconds of a single image: of a race at N = 1, else in the passes, marked as ``rough`` has it."""
+    work = at_work(usable(study.race, Policy(objective="latency")).get(variant.name))
+    if work and work.call_ms.median.value is not None:
+        return real(work.call_ms.median.value, 3)
+    if variant.cost is None or variant.cost.latency_ms is None:
+        return None
+    return f"{rough(study, variant, 1)}{real(variant.cost.latency_ms.median, 3)}"
+
+
+ROUGH = "not raced but seen while outputs were gathered, or of too few calls for limits"
+"""What ``~`` before a time means."""
+
+
+def rough(study: Study, variant: VariantResult, batch_size: int) -> str:
+    """``~`` where its time in the passes at N is for orientation: it would stand beside times of a race, or is the
+    unrepaired variant's times a ratio of too few calls for limits. Else empty.
+    """
+    if study.race is not None:
+        return "~"
     if not is_repaired(variant):
-        return False
+        return ""
     repair = repair_of(study, variant.name)
     ratio = (repair.latency_ratio if batch_size == 1 else repair.throughput_ratio).get(str(batch_size))
-    return ratio is not None and (ratio.low95 is None or ratio.high95 is None or few_calls(ratio))
+    few = ratio is not None and (ratio.low95 is None or ratio.high95 is None or few_calls(ratio))
+    return "~" if few else ""

@@ -27,6 +27,12 @@ def find(study: Study, name: str | None) -> VariantResult | None:
     return next((v for v in study.variants if v.name == name), None)
 
 
+def shipped_state(study: Study, name: str) -> str | None:
+    """Where the variant of that name stands as its range leaves it; None if the study has none."""
+    variant = find(study, name)
+    return None if variant is None else state(as_shipped(variant))
+
+
 def is_chosen(study: Study, name: str) -> bool:
     """Whether the variant or repaired variant of that name is the recommended one."""
     return study.recommendation is not None and study.recommendation.chosen == name

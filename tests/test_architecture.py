@@ -100,7 +100,7 @@ def test_imports_go_down(package: str) -> None:
 @pytest.mark.parametrize("package", ["models", "pipeline", "reports", "tests", "benchmarks"])
 def test_no_module_of_ours_has_a_second_name(package: str) -> None:
     """Two names of one file are two modules: what one of them is told, the other does not know."""
-    for path in modules(package):
+    for path in [*modules(package), ROOT / "run.py", *(ROOT / "isobatch").glob("*.py")]:
         assert not tops(path) & set(ALLOWED), f"{path.relative_to(ROOT)} imports a module of ours under a bare name"
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -118,6 +118,24 @@ def test_every_module_named_in_a_string_is_there(package: str) -> None:
                 continue  # importing it loads what a launcher needs
             assert not attribute or hasattr(importlib.import_module(module), attribute), f"{path.name}: {node.value}"
             assert importlib.util.find_spec(module), f"{path.name}: {node.value}"
+
+
+def test_what_is_called_by_a_string_in_a_worker_stands_in_an_in_worker_file() -> None:
+    for path in modules("pipeline"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and DOTTED.fullmatch(node.value):
+                module, _, function = node.value.partition(":")
+                ours = module.startswith("isobatch.pipeline.")
+                assert not (ours and function) or module.endswith(".in_worker"), (
+                    f"{path.relative_to(ROOT)}: {node.value}"
+                )
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+                continue
+            if ast.unparse(node.func) not in ("workers.call", "workers.begin", "stages.workers.call"):
+                continue
+            for asked in (part for argument in node.args for part in ast.walk(argument)):
+                if isinstance(asked, ast.Constant) and isinstance(asked.value, str) and ":" in asked.value:
+                    assert ".in_worker:" in asked.value, f"{path.relative_to(ROOT)}: {asked.value}"
 
 
 @pytest.mark.parametrize("package", ["pipeline", "reports"])
@@ -175,7 +193,7 @@ def test_workers_open_a_variant_through_one_door() -> None:
                 opened = node.args[0]
                 if isinstance(opened, ast.Attribute) and opened.attr == "open":
                     doors.add(str(path.relative_to(ROOT / "pipeline")))
-    assert doors == {"workers/opening.py", "tools/ops/measure.py"}  # the latter opens operations of our own
+    assert doors == {"workers/opening.py", "tools/ops/in_worker.py"}  # the latter opens operations of our own
 
 
 @pytest.mark.parametrize("flag", ["--help", "--version", "--list-variants", "--show-config", "help"])

@@ -6,7 +6,6 @@ A cap that came too late or is misspelt is ignored in silence, so nothing is bel
 import ctypes
 import hashlib
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +23,17 @@ _FBGEMM_SETS = ("any", "AVX2", "AVX-512", "AVX-512 (256 bits)", "AVX-512 VNNI", 
 _SIDE, _DEPTH = 37, 413  # odd on purpose: kernels of every width have a tail here, where their sums part
 
 
-def probe(payload: Any, emit: Callable[[Any], None]) -> dict[str, str]:
+def probe(threads: int) -> dict[str, str]:
     """One line per library: what it says is in effect; of MKL and onnxruntime, which cannot tell, the bits they give.
 
     Lines are comparable between two processes of one machine and thread count: equal lines, no difference seen.
     """
-    torch.set_num_threads(payload["threads"])
+    torch.set_num_threads(threads)
     return {
         **quick(),
         "oneDNN": _onednn(),
         "MKL": f"bits of a product {_bits(_matrix_product())}",
-        "onnxruntime": f"bits of a convolution and a product {_bits(_onnxruntime(payload['threads']))}",
+        "onnxruntime": f"bits of a convolution and a product {_bits(_onnxruntime(threads))}",
     }
 
 

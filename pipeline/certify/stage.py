@@ -1,6 +1,6 @@
 """The stage after the race: the choice is verified at every N; where what is shipped fails, it is chosen again."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,12 +33,18 @@ def limit_s(config: Config) -> float:
 
 
 def certify(
-    stages: Stages, variants: list[VariantResult], policy: Policy, race: Race | None, labelled: Images | None
-) -> list[VariantResult]:
-    """The variants, each that was chosen on the way with the range over which it was verified.
+    stages: Stages,
+    variants: list[VariantResult],
+    policy: Policy,
+    race: Race | None,
+    labelled: Images | None,
+    timed_again: Callable[[list[VariantResult], Race], Race] = lambda variants, race: race,
+) -> tuple[list[VariantResult], Race | None]:
+    """The variants, each that was chosen on the way with the range over which it was verified; and the race.
 
     ``labelled``: images that fill the batches where the input set has too few. What claims nothing, or has no times to
-    be recommended at an N, is not verified.
+    be recommended at an N, is not verified. ``timed_again``: the race with what a limit asks of the one that is chosen
+    after another was rejected.
     """
     left_s = limit_s(stages.config)
     if stages.config.budget_s is not None:
@@ -47,7 +53,9 @@ def certify(
         chosen, batch_size = due
         verified = _verified(stages, variants, chosen, batch_size, labelled, max(_LEAST_S, left_s))
         variants, left_s = with_range(variants, chosen.name, verified), left_s - verified.seconds
-    return variants
+        if race is not None and verified.failures:
+            race = timed_again(variants, race)
+    return variants, race
 
 
 def unverified(

@@ -81,7 +81,10 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
         "--thorough", action="store_true", help="all images at every batch size, and all of it in a second process too"
     )
     stages.add_argument(
-        "--explain", default="default", choices=("default", "full"), help="full: seek rare origins without a time limit"
+        "--explain",
+        default="default",
+        choices=("default", "full"),
+        help="full: seek rare origins without a time limit, emulated arithmetic's too",
     )
     stages.add_argument("--no-explain", action="store_true", help="do not seek origins, nor repair what differs")
     stages.add_argument("--no-repair", action="store_true", help="seek origins, and repair nothing")

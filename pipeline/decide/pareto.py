@@ -56,6 +56,7 @@ def _point(variant: VariantResult, contestant: Contestant | None) -> ParetoPoint
     return ParetoPoint(
         variant=variant.name,
         verdict=verdict,
+        raced=contestant is not None and bool(contestant.call_s),
         throughput_img_s=seen or None,
         latency_ms=cost.latency_ms.median if cost.latency_ms else None,
         size_bytes=cost.size_bytes,

@@ -152,6 +152,10 @@ def advantage(other: str, choice: Choice, standings: Standings) -> str:
         on = f" on the {len(seen[0])} images that both have seen" if unlike else ""
         return f"has the significantly higher accuracy ({shares}{on})"
     if clearly_less_error(mine, yours):
+        if is_reference(standings.find(choice.chosen), standings.every):
+            return (
+                f"gives the reference's own outputs, from which the other has an error of {number(yours.error or 0.0)}"
+            )
         return (
             f"has less error against the reference ({number(mine.error or 0.0)} against {number(yours.error or 0.0)})"
         )

@@ -87,8 +87,6 @@ def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | No
     choice = _choice(all_standings)
     chosen = all_standings.find(choice.chosen)
     work = at_work(all_standings.raced.get(chosen.name))
-    best = roughly(chosen.cost, policy)
-    n = work.batch_size if work else best[0] if best else None
     rejected |= {
         contender.name: why_not(contender.name, all_standings, choice)
         + at_most(variants, contender.name, choice.standings.get(contender.name))
@@ -99,7 +97,7 @@ def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | No
     return Recommendation(
         policy=policy,
         chosen=chosen.name,
-        batch_size=n,
+        batch_size=_best_n(chosen.name, all_standings),
         because=[reason.text for reason in reasons],
         because_rests_on=[reason.on for reason in reasons],
         rejected=_in_order(all_standings, rejected),
@@ -109,6 +107,7 @@ def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | No
         would_change=_would_change(variants, all_standings, choice),
         deploy=deployment(chosen.name, chosen.device),
         runner_up=choice.runner_up,
+        runner_up_batch_size=_best_n(choice.runner_up, all_standings) if choice.runner_up else None,
         sureness=None if choice.share is None else Sureness(share=choice.share, resamples=choice.resamples),
         decided_by=choice.decided_by,
         race=_shown(race, choice),
@@ -117,6 +116,14 @@ def recommend(variants: Sequence[VariantResult], policy: Policy, race: Race | No
         speed_up=speed_up(all_standings, chosen.name),
         range=chosen.range,
     )
+
+
+def _best_n(name: str, all_standings: Standings) -> int | None:
+    """The N at which the objective is best for the one of that name: in the race, else in the passes."""
+    if work := at_work(all_standings.raced.get(name)):
+        return work.batch_size
+    best = roughly(all_standings.find(name).cost, all_standings.policy)
+    return best[0] if best else None
 
 
 def as_good(decided: Recommendation) -> str | None:
@@ -148,9 +155,11 @@ def _ties(all_standings: Standings, choice: Choice) -> list[str]:
     tied = [name for name, s in choice.standings.items() if s in ("leader", "as-fast") and name != choice.chosen]
     if choice.standings.get(choice.chosen) not in ("leader", "as-fast"):
         return []
+    at = {name: f"{name} at N = {_best_n(name, all_standings)}" for name in (choice.chosen, *tied)}
+    mine = ratio_text(choice, choice.chosen)
     return [
-        f"Neither {choice.chosen}, at {ratio_text(choice, choice.chosen)} times the least time, nor {name}, at "
-        f"{ratio_text(choice, name)}, is measurably slower; {choice.chosen} "
+        f"Neither {at[choice.chosen]}, with {mine} times the least time, nor {at[name]}, with "
+        f"{ratio_text(choice, name)} times, is measurably slower; {choice.chosen} "
         f"{advantage(name, choice, all_standings)}."
         for name in tied
     ]

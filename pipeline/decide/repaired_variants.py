@@ -23,8 +23,8 @@ def with_repairs(variants: Sequence[VariantResult]) -> list[VariantResult]:
 def repaired_variant(variant: VariantResult, repair: Repair) -> VariantResult:
     """The record of the variant as repaired. Its costs are the native ones times the measured ratios.
 
-    Accuracy, agreement and error are the native ones where the singles are, byte by byte, the native singles; else
-    they are unknown: close is not measured.
+    Accuracy, agreement and error are the native ones where the singles are, byte by byte, the native singles. Else
+    accuracy and error are unknown (close is not measured), and agreement is that of the singles that were verified.
     """
     as_native = repair.singles_as_native is True
     inputs = variant.cost.inputs if variant.cost else variant.decided_by.inputs if variant.decided_by else ""
@@ -47,8 +47,10 @@ def repaired_variant(variant: VariantResult, repair: Repair) -> VariantResult:
             "accuracy_drop": variant.accuracy_drop if as_native else None,
             "accuracy_note": variant.accuracy_note if as_native else unknown,
             "baseline": variant.baseline and as_native,
-            "agreement": variant.agreement if as_native else None,
-            "agreement_note": None if as_native or not variant.agreement else unseen,
+            "agreement": variant.agreement if as_native else repair.agreement,
+            "agreement_note": unseen
+            if variant.agreement and not as_native and not repair.agreement
+            else variant.agreement_note,
             "repairs": None,
             "range": repair.range,
         }

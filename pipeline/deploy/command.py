@@ -72,7 +72,7 @@ def deploy(study: Study, run: Path, variant: str | None, folder: Path, timeout_s
         stack.enter_context(in_use(cache_root()))
         workers = stack.enter_context(Workers(timeout_s))
         say(f"looking for the artifact of {asked.native.name} that was measured")
-        artifact, origin = measured_artifact(kept, cache_root(), scratch, workers)
+        artifact, origin = measured_artifact(kept, run, cache_root())
         model = scratch / "model"
         model.mkdir()
         wanted = WriteAsked(

@@ -1,7 +1,10 @@
 """What a study keeps of its artifacts, so that ``deploy`` ships the very files that were measured, or says why not."""
 
+import contextlib
+import os
+import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +12,14 @@ from isobatch.models.registry import find_variant
 from isobatch.models.spec.artifact_cache import ArtifactCache, file_sha256
 from isobatch.models.spec.images import Images, View
 from isobatch.models.spec.plain import to_plain
-from isobatch.models.spec.words import Artifact, Network, RunnerSettings
-from isobatch.pipeline.machine.environment import machine_key, toolchain, worker_settings
-from isobatch.pipeline.prepare.crossing import BuildAsked, NetworkAsked, NetworkFound
+from isobatch.models.spec.words import Artifact, RunnerSettings
 from isobatch.pipeline.prepare.state import Stages
-from isobatch.pipeline.records.errors import UsageError, WorkerError
+from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.storage.files import StoreError, read_json, write_json
-from isobatch.pipeline.workers.pool import Workers
 from isobatch.pipeline.workers.wire import Crossing
 
 KEPT_FILE = "artifacts.json"
-_BUILD = "isobatch.pipeline.prepare.in_worker:build"
-_CHECK = "isobatch.pipeline.prepare.in_worker:check_onnx"
+_FOLDER = "artifacts"
 
 
 @dataclass(frozen=True)
@@ -36,25 +35,26 @@ class Setting:
 class Kept(Crossing):
     """One variant's artifact on one input set, as the study had it.
 
-    ``build``: what ``prepare.in_worker:build`` was asked. ``digests``: SHA-256 of its files by name. ``images``: those
-    of the set; ``view``: how pictures became images.
+    ``digests``: SHA-256 of its files by name. ``images``: those of the set; ``view``: how pictures became images.
     """
 
     variant: str
     inputs: str
     artifact: Artifact
-    build: BuildAsked
     digests: Mapping[str, str]
     setting: Setting
     images: Images
     view: dict[str, Any]
-    onnx: str | None = None  # the user's file that it was made from
     outcome: str = "classes"
-    batch_axes: dict[str, int] = field(default_factory=dict)  # of that file, where the batch is not the first axis
+    batch_axes: dict[str, int] = field(default_factory=dict)  # of inputs whose batch is not the first axis
 
 
-def keep_artifacts(stages: Stages, built: Mapping[tuple[str, str], BuildAsked], view: View) -> None:
-    """Write which artifacts the study runs. ``built``: what was asked for each (variant, input set)."""
+def keep_artifacts(stages: Stages, view: View) -> None:
+    """Write which artifacts the study runs, and link the files of those that may be shipped into the run's folder.
+
+    Links take no space while the cache holds the files. To another file system none can be made: ``deploy`` then
+    depends on the cache.
+    """
     cache = ArtifactCache(stages.cache / "artifacts")
     images = {prepared.record.name: prepared.evaluation for prepared in stages.sets}
     kept = [
@@ -62,19 +62,23 @@ def keep_artifacts(stages: Stages, built: Mapping[tuple[str, str], BuildAsked], 
             variant=variant,
             inputs=inputs,
             artifact=artifact,
-            build=built[variant, inputs],
             digests=cache.digests(artifact),
             setting=setting_of(stages, variant),
             images=images[inputs],
             view=to_plain(view),
-            onnx=str(Path(stages.config.onnx).resolve()) if stages.config.onnx else None,
             outcome=stages.outcome.kind,
             batch_axes=dict(stages.config.batch_axes),
         )
         for (variant, inputs), artifact in stages.artifacts.items()
-        if (variant, inputs) in built and inputs in images
+        if inputs in images
     ]
     write_json(stages.run.folder / KEPT_FILE, {"artifacts": [entry.to_json() for entry in kept]})
+    folder = stages.run.folder / _FOLDER
+    shutil.rmtree(folder, ignore_errors=True)  # of a run that is resumed
+    shipped = [entry.artifact for entry in kept if find_variant(entry.variant).role == "candidate"]
+    for key, place in {artifact.key: artifact.folder for artifact in shipped}.items():
+        with contextlib.suppress(OSError):
+            shutil.copytree(place, folder / key, copy_function=os.link)
 
 
 def setting_of(stages: Stages, variant: str) -> Setting:
@@ -97,69 +101,29 @@ def kept_artifact(run: Path, variant: str, inputs: str) -> Kept:
     return kept
 
 
-def measured_artifact(kept: Kept, cache: Path, scratch: Path, workers: Workers) -> tuple[Artifact, str]:
+def measured_artifact(kept: Kept, run: Path, cache: Path) -> tuple[Artifact, str]:
     """The artifact that was measured, and where it was found, in words. Every file is hashed.
 
-    From the study's cache, or this one's; else built again, below ``scratch``, and refused (UsageError) where one byte
-    is another.
+    In the run's folder, or the study's cache, or this one. Raises UsageError where it is nowhere as it was.
     """
     artifact = kept.artifact
-    for folder in (artifact.folder, ArtifactCache(cache / "artifacts").folder(artifact.key)):
-        if _wrong(folder, kept.digests) is None:
-            return Artifact(artifact.key, folder, artifact.manifest), "from the cache, unchanged"
-    return _built_again(kept, scratch, workers), "built again, byte by byte as it was measured"
+    places = {
+        run / _FOLDER / artifact.key: "kept with the run",
+        artifact.folder: "from the cache",
+        ArtifactCache(cache / "artifacts").folder(artifact.key): "from the cache",
+    }
+    for folder, where in places.items():
+        if _intact(folder, kept.digests):
+            return Artifact(artifact.key, folder, artifact.manifest), f"{where}, unchanged"
+    raise _gone(f"the artifact of {kept.variant} that was measured is neither in {run} nor in the cache")
 
 
-def _wrong(folder: Path, digests: Mapping[str, str]) -> str | None:
-    """The first file that is not there or not as recorded; None where all are."""
-    for name, digest in digests.items():
-        try:
-            if file_sha256(folder / name) != digest:
-                return name
-        except OSError:
-            return name
-    return None
-
-
-def _built_again(kept: Kept, scratch: Path, workers: Workers) -> Artifact:
-    gone = f"the artifact of {kept.variant} that was measured is no longer in the cache"
-    now = {"toolchain": toolchain(), "machine": machine_key()}
-    other = [
-        f"{name} was {old!r}, here it is {now_has!r}"
-        for part in ("toolchain", "machine")
-        for name, old, now_has in _changes(kept.build.fields[part], now[part], part)
-    ]
-    if other:
-        raise _gone(f"{gone}, and here it would be built otherwise: {other[0]}")
-    used = kept.build.calibration
-    if used and _wrong(Path(used.path).parent, {Path(used.path).name: used.sha256}):
-        raise _gone(f"{gone}, and the images that it was calibrated on are gone too")
-    environment = worker_settings(kept.setting.runner.threads)
+def _intact(folder: Path, digests: Mapping[str, str]) -> bool:
+    """Whether every file is there, as recorded."""
     try:
-        network = _checked_again(kept, environment, scratch, workers) if kept.onnx else kept.build.network
-        asked = replace(kept.build, network=network, cache=str(scratch / "cache"))
-        built = Artifact.of(workers.call(environment, _BUILD, asked.to_json()))
-    except WorkerError as error:
-        raise _gone(f"{gone}, and it cannot be built again: {error.reason}") from error
-    if wrong := _wrong(built.folder, kept.digests):
-        raise _gone(f"{gone}; built again, {wrong} has other bytes than were measured")
-    return built
-
-
-def _checked_again(kept: Kept, environment: Mapping[str, str], scratch: Path, workers: Workers) -> Network:
-    """The network with a checked copy of the user's ONNX file, of the same bytes as the one that was measured."""
-    (scratch / "inputs").mkdir()
-    asked = NetworkAsked(onnx=kept.onnx, folder=str(scratch / "inputs"), batch_axes=kept.batch_axes)
-    checked = NetworkFound.of(workers.call(environment, _CHECK, asked.to_json()))
-    if checked.onnx_sha256 != kept.build.network.onnx_sha256:
-        raise _gone(f"{Path(str(kept.onnx)).name} has other bytes than were measured")
-    return replace(kept.build.network, onnx_path=checked.onnx_path)
-
-
-def _changes(old: Any, new: Any, part: str) -> list[tuple[str, Any, Any]]:
-    if not isinstance(old, dict):
-        return [(f"the {part}", old, new)] if old != new else []
-    return [(name, old.get(name), new.get(name)) for name in {**old, **new} if old.get(name) != new.get(name)]
+        return all(file_sha256(folder / name) == digest for name, digest in digests.items())
+    except OSError:
+        return False
 
 
 def _gone(why: str) -> UsageError:

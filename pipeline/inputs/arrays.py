@@ -1,7 +1,8 @@
 """The user's own arrays, one for each input of the network, used as they are: .npz, .safetensors, and .npy for one."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from isobatch.models.spec.images import Field, record_type
 from isobatch.models.spec.interface import Input
 from isobatch.pipeline.inputs.own import own_array
 from isobatch.pipeline.inputs.request import InputError, PreparedSet, SetsAsked, printable
+from isobatch.pipeline.storage.files import StoreError
 
 ARRAYS = (".npy", ".npz", ".safetensors")
 _LABELS = "labels"
@@ -76,15 +78,23 @@ def prepare_arrays(request: SetsAsked, path: Path) -> PreparedSet:
 
 def loaded(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays of the file by name; "" for the one of a .npy file. Nothing is unpickled."""
+    with readable(path), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # remarks on headers by Python 2
+        if path.suffix.lower() == ".npy":
+            return {"": np.lib.format.open_memmap(path, mode="r")}
+        if path.suffix.lower() == ".safetensors":
+            return dict(load_file(path))
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Whatever reading the file raises inside is an InputError; a disk that is full stays one."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # remarks on headers by Python 2
-            if path.suffix.lower() == ".npy":
-                return {"": np.lib.format.open_memmap(path, mode="r")}
-            if path.suffix.lower() == ".safetensors":
-                return dict(load_file(path))
-            with np.load(path, allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}
+        yield
+    except (InputError, StoreError):
+        raise
     except Exception as error:  # a hostile header may raise anything in its parser
         raise InputError(
             "npy-format",

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.pipeline.inputs.arrays import loaded
+from isobatch.pipeline.inputs.arrays import loaded, readable
 from isobatch.pipeline.inputs.own import own_array
 from isobatch.pipeline.inputs.pixels import scaling
 from isobatch.pipeline.inputs.request import InputError, PreparedSet, SetsAsked, printable
@@ -29,33 +29,22 @@ _LABELS = ("labels", "label", "y", "targets", "target", "classes")
 
 def prepare_npz(request: SetsAsked, path: Path) -> PreparedSet:
     """The images of an .npz file and the labels beside them, if it holds any. Raises InputError."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
-            labels = next((name for name in _LABELS if name in names), None)
-            images = next((name for name in _IMAGES if name in names), None)
-            others = [name for name in names if name != labels]
-            if images is None and len(others) == 1:
-                images = others[0]
-            if images is None:
-                raise InputError(
-                    "npy-format",
-                    f"{printable(path)} holds {printable(', '.join(names)) or 'nothing'}: call the images 'images' and "
-                    "their classes 'labels'",
-                )
-            copy = request.folder / "npz-images.npy"
-            with archive.open(names[images]) as member:
-                write_bytes(copy, iter(lambda: member.read(_AT_ONCE_BYTES), b""))
-            told = None
-            if labels is not None:
-                with archive.open(names[labels]) as member:
-                    told = np.lib.format.read_array(io.BytesIO(member.read()), allow_pickle=False)
-    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            "npy-format", f"{printable(path)} is no readable .npz file ({printable(error)}): write it with numpy.savez"
-        ) from error
+    with readable(path), zipfile.ZipFile(path) as archive:
+        names = {name.removesuffix(".npy"): name for name in archive.namelist() if name.endswith(".npy")}
+        labels = next((name for name in _LABELS if name in names), None)
+        others = [name for name in names if name != labels]
+        images = next((name for name in _IMAGES if name in names), others[0] if len(others) == 1 else None)
+        if images is None:
+            raise InputError(
+                "npy-format",
+                f"{printable(path)} holds {printable(', '.join(names)) or 'nothing'}: call the images 'images' and "
+                "their classes 'labels'",
+            )
+        copy, told = request.folder / "npz-images.npy", None
+        with archive.open(names[images]) as member:
+            write_bytes(copy, iter(lambda: member.read(_AT_ONCE_BYTES), b""))
+        if labels is not None:
+            told = np.lib.format.read_array(io.BytesIO(archive.read(names[labels])), allow_pickle=False)
     return prepare_npy(request, copy, path, told)
 
 

@@ -37,14 +37,12 @@ def build_artifacts(
     stages: Stages,
     in_order: Callable[[list[VariantSpec]], Sequence[VariantSpec]] = list,
     before_building: Callable[[VariantSpec], None] = lambda spec: None,
-) -> dict[tuple[str, str], BuildAsked]:
+) -> None:
     """Build, or find in the cache, the artifact of every variant and input set; and of the baseline and reference.
 
     A variant that cannot be built is recorded and left out; one that lacks calibration images on one set is left out
-    there. Returns what a worker is asked for each of those that were built or found, by variant and set.
-    ``in_order``: the variants as they are to be built. ``before_building``: may raise WorkerError.
+    there. ``in_order``: the variants as they are to be built. ``before_building``: may raise WorkerError.
     """
-    asked: dict[tuple[str, str], BuildAsked] = {}
     helpers = [find_variant(name) for name in (baseline(stages.config), REFERENCE)]
     helpers = [spec for spec in helpers if spec.name not in stages.config.variants]
     for spec in in_order([*stages.specs, *helpers]):
@@ -59,7 +57,7 @@ def build_artifacts(
                 stages.skip(spec.name, prepared.record.name, "static calibration", prepared.calibration_note)
                 continue
             try:
-                asked[spec.name, prepared.record.name] = _build(stages, spec, prepared, before_building)
+                _build(stages, spec, prepared, before_building)
             except WorkerError as error:
                 stages.fail(spec.name, error)
                 if spec in helpers and spec.name != REFERENCE:  # what becomes of the reference is told with its singles
@@ -75,7 +73,6 @@ def build_artifacts(
     ArtifactCache(stages.cache / "artifacts").sweep()  # a worker that crashed could not tidy up
     if stages.network is not None and stages.network.onnx_path:
         Path(stages.network.onnx_path).unlink(missing_ok=True)  # the checked copy: all that is built of it is built
-    return asked
 
 
 def artifact_fields(spec: VariantSpec, network: Network, calibration: Images | None) -> dict[str, Any]:
@@ -95,26 +92,26 @@ def artifact_fields(spec: VariantSpec, network: Network, calibration: Images | N
 
 def _build(
     stages: Stages, spec: VariantSpec, prepared: PreparedSet, before_building: Callable[[VariantSpec], None]
-) -> BuildAsked:
+) -> None:
     network = stages.network
     assert network is not None
     calibration = prepared.calibration if spec.calibrated else None
     name = prepared.record.name
     fields = artifact_fields(spec, network, calibration)
     known = ArtifactCache(stages.cache / "artifacts")
-    asked = BuildAsked(spec.name, fields, network, calibration, str(known.root))
     if not spec.calibrated:  # one artifact serves every set
         for (variant, _), artifact in stages.artifacts.items():
             if variant == spec.name:
                 stages.artifacts[spec.name, name] = artifact
-                return asked
+                return
     if built := known.find(fields):
         stages.artifacts[spec.name, name] = built
-        return asked
+        return
     if stages.no_export is not None and spec.runtime != "torch":
         raise stages.no_export  # it was tried for another variant of this network: it takes minutes, and fails again
     before_building(spec)
     stages.progress.step(f"build {spec.name}", 0.0)
+    asked = BuildAsked(spec.name, fields, network, calibration, str(known.root))
     try:
         answer = stages.call("isobatch.pipeline.prepare.in_worker:build", asked.to_json(), spec.name)
     except WorkerError as error:
@@ -122,4 +119,3 @@ def _build(
             stages.no_export = error
         raise
     stages.artifacts[spec.name, name] = Artifact.of(answer)
-    return asked

@@ -7,6 +7,8 @@ from isobatch.pipeline.machine.isa_caps import CAPS, NATIVE
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.workers.pool import WorkerError, Workers
 
+_PROBES = {"cuda": "isobatch.models.machine.in_worker:cuda_probe"}  # by device
+
 
 def ask_device(config: Config) -> dict[str, str]:
     """The facts of the study's device, asked before anything is written; none for the CPU, which is always there.
@@ -18,7 +20,7 @@ def ask_device(config: Config) -> dict[str, str]:
         return {}
     with Workers(config.timeout_s) as workers:
         environment = worker_settings(available_cores()) | {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
-        facts = workers.call(environment, f"isobatch.models.machine.probe:{config.device}_probe", None)
+        facts = workers.call(environment, _PROBES[config.device], None)
     if "why" in facts:
         raise UsageError("no-device", f"--device {config.device}: {facts['why']}: {facts['remedy']}")
     return dict(facts["facts"])
@@ -39,7 +41,7 @@ def probe_caps(config: Config, workers: Workers) -> Caps:
             continue
         try:
             caps.seen[isa] = workers.call(
-                worker_settings(threads, isa), "isobatch.models.machine.isa_probe:probe", {"threads": threads}
+                worker_settings(threads, isa), "isobatch.models.machine.in_worker:isa_probe", {"threads": threads}
             )
         except WorkerError as error:
             if isa == NATIVE:

@@ -73,6 +73,7 @@ class Stages:
     outcome: Outcome = CLASSES
     sets: tuple[PreparedSet, ...] = ()
     artifacts: dict[tuple[str, str], Artifact] = field(default_factory=dict)  # (variant, input set)
+    reference_files: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by input set the ruler's singles
     failures: dict[str, Failure] = field(default_factory=dict)
     not_run: dict[str, list[NotRun]] = field(default_factory=dict)
     warnings: list[Warning_] = field(default_factory=list)

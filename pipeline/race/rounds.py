@@ -14,7 +14,7 @@ from isobatch.pipeline.records.errors import WorkerError
 PATIENCE_S = 15.0  # waited at most for other programs to be done
 _PAUSE_S = 1.0
 _JUDGED = 5  # rounds, from which on other programs are waited for where too many were disturbed
-_TRIED = 3  # timed calls at each N of the preliminary
+TRIED = 3  # timed calls at each N of the preliminary
 
 
 Round = dict[str, tuple[float, float]]
@@ -26,7 +26,7 @@ class Entry:
     """A contestant in the race, its N, and what became of it. ``limit_s``: of one turn; ``open_s``: of opening it.
 
     ``call_s`` and ``waited_s``: of its call in each round that counts, and how long that call's threads waited for a
-    core, all together (0 where the kernel does not tell).
+    core, all together (0 where the kernel does not tell). ``tried_s``: seconds an image at each N of its preliminary.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Entry:
     open_s: float
     call_s: list[float] = field(default_factory=list)
     waited_s: list[float] = field(default_factory=list)
+    tried_s: dict[int, float] = field(default_factory=dict)
     peak_memory_bytes: int = 0
     dropped: str | None = None
     restarted: bool = False
@@ -98,9 +99,9 @@ def preliminary(entry: Entry, sizes: Sequence[int], limit_s: float = math.inf) -
     Seconds an image there; None where it gave no time. ``limit_s``: seconds an image beyond which one call that nothing
     disturbed is enough, at the first N.
     """
-    per_image: dict[int, float] = {}
+    per_image = entry.tried_s
     for n in sizes:
-        for calls in (1, _TRIED) if not per_image and limit_s < math.inf else (_TRIED,):
+        for calls in (1, TRIED) if not per_image and limit_s < math.inf else (TRIED,):
             turn = None if entry.dropped else entry.turn(n, calls)
             if turn is None:
                 continue

@@ -8,13 +8,13 @@ from isobatch.pipeline.config.config import QUICK_RACE_S, Config
 from isobatch.pipeline.decide.prices import REFERENCE_PRECISION
 from isobatch.pipeline.decide.race import LOOKS, looks_due, ratios, spread_of, table
 from isobatch.pipeline.decide.recommend import chosen_name
-from isobatch.pipeline.decide.repaired_variants import native_name
+from isobatch.pipeline.decide.repaired_variants import native_name, with_repairs
 from isobatch.pipeline.machine.memory import kernel_bytes
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.race.contestant import Contestant
 from isobatch.pipeline.race.field import Wanted, entered, fastest_of, field
 from isobatch.pipeline.race.opening import opening
-from isobatch.pipeline.race.rounds import PATIENCE_S, Entry, Tally, preliminary, race
+from isobatch.pipeline.race.rounds import PATIENCE_S, TRIED, Entry, Tally, preliminary, race
 from isobatch.pipeline.records.study import Contestant as Raced
 from isobatch.pipeline.records.study import Policy, Race, Rejected, VariantResult
 
@@ -28,6 +28,7 @@ _LEAST_LIMIT_S, _SLOWER = 10.0, 20.0
 BESIDE_S = 15.0
 """Seconds beside the rounds of a race, roughly: opening the contestants, and the reference's rounds."""
 _USUAL_S, _QUICK_S = 25.0, 12.0  # after which most races are decided
+_OPENED_S = 1.0  # opening one contestant, roughly
 _FREE_SHARE = 0.8  # of the memory that is free
 
 
@@ -47,6 +48,57 @@ def run_race(
     return _Race(stages, results, policy, wanted).run(left_out, between)
 
 
+def tails_again(stages: Stages, results: Sequence[VariantResult], policy: Policy, raced: Race) -> Race:
+    """The race with calls of who is the choice now for a limit on p99, opened anew, where it has none."""
+    known = {variant.name: variant for variant in with_repairs(results)}
+    contestants = {contestant.variant: contestant for contestant in raced.contestants}
+    with ExitStack() as opened:
+
+        def again(name: str) -> Entry | None:
+            contestant = contestants.get(name)
+            if contestant is None or not contestant.call_s:
+                return None
+            n = contestant.batch_size
+            entry = _entry(stages, results, Wanted(known[name], (n,), max(contestant.call_s) / n, 0, True), opened)
+            entry.open()
+            return entry
+
+        return _with_tails(stages, results, policy, raced, again)
+
+
+def _entry(stages: Stages, results: Sequence[VariantResult], wanted: Wanted, opened: ExitStack) -> Entry:
+    environment, asked = opening(stages, results, wanted.variant, max(wanted.sizes))
+    contestant = opened.enter_context(Contestant(stages.workers, environment, asked.to_json()))
+    limit_s = max(_LEAST_LIMIT_S, _SLOWER * 2 * wanted.seconds * max(wanted.sizes))
+    return Entry(wanted.variant.name, contestant, wanted.sizes[0], limit_s, max(limit_s, stages.config.timeout_s))
+
+
+def _with_tails(
+    stages: Stages,
+    results: Sequence[VariantResult],
+    policy: Policy,
+    raced: Race,
+    entry_of: Callable[[str], Entry | None],
+) -> Race:
+    """With a limit on p99: calls of the chosen one alone, and of the next where it misses the limit."""
+    if policy.max_latency_p99_ms is None:
+        return raced
+    without_limit = policy.model_copy(update={"max_latency_p99_ms": None})
+    missed: set[str] = set()
+    while (name := chosen_name(results, without_limit, raced, missed)) is not None:
+        if not any(contestant.variant == name and contestant.more_s for contestant in raced.contestants):
+            if (entry := entry_of(name)) is None:
+                break
+            stages.progress.step(f"race: {TAIL_CALLS} calls of {name}", 0.0)
+            more = {"more_s": _calls(entry, TAIL_CALLS)}
+            timed = [c.model_copy(update=more) if c.variant == name else c for c in raced.contestants]
+            raced = raced.model_copy(update={"contestants": timed})
+        if chosen_name(results, policy, raced, missed) == name:
+            break
+        missed.add(name)
+    return raced
+
+
 def last_look(config: Config) -> int:
     """After so many rounds the race ends: ten in a quick study whose race was given no more time than usual."""
     return LOOKS[0] if config.quick and config.race_s <= QUICK_RACE_S else LOOKS[-1]
@@ -56,6 +108,19 @@ def usual_s(config: Config) -> float:
     """Seconds that the stage takes, for the estimate of the time left: most races end long before their limit."""
     rounds_s = _QUICK_S if last_look(config) == LOOKS[0] else _USUAL_S
     return min(config.race_s, rounds_s) + BESIDE_S if config.race_s else 0.0
+
+
+def expected_s(config: Config, wanted: Sequence[Wanted], rival: Wanted | None) -> float:
+    """Seconds that the stage takes with these contestants, as fast as they were in the passes.
+
+    Each call is made twice, once untimed; a race that goes on after its first look is mostly over after the third.
+    """
+    rounds = LOOKS[0] if last_look(config) == LOOKS[0] else LOOKS[2]
+    calls = [2 * w.seconds * w.sizes[0] for w in wanted if not w.doubted]
+    tried = [2 * w.sizes[0] if w.doubted else (1 + TRIED) * sum(w.sizes) for w in wanted]
+    opening_s = sum(_OPENED_S + images * w.seconds for images, w in zip(tried, wanted, strict=True))
+    against = _REFERENCE_ROUNDS * 2 * rival.seconds * rival.sizes[0] if rival else 0.0
+    return min(config.race_s, rounds * sum(calls)) + opening_s + min(_REFERENCE_SHARE * config.race_s, against)
 
 
 class _Race:
@@ -74,7 +139,7 @@ class _Race:
     def run(self, left_out: list[Rejected], between: Callable[[], None]) -> Race:
         """Everything in order; what was started is ended, whatever happens."""
         seconds = self.stages.config.race_s
-        self.stages.announce("race", usual_s(self.stages.config), real=True)
+        self.stages.announce("race", expected_s(self.stages.config, self.wanted, self.rival), real=True)
         with ExitStack() as opened:
             entries, slow = entered(self._asked(opened), self.rival.variant.name if self.rival else "")
             left_out = [*left_out, *slow]
@@ -89,21 +154,14 @@ class _Race:
             patience_s = _SHORT_WAIT_S if self.stages.config.quick else PATIENCE_S
             tally = race(entries, seconds, lambda tally: self._decided(entries, tally), told, patience_s=patience_s)
             raced = self._record(entries, tally, left_out)
-            raced = self._tails(entries, raced)
+            raced = _with_tails(self.stages, self.results, self.policy, raced, {one.name: one for one in entries}.get)
             return self._reference(entries, raced, opened)
 
     def _asked(self, opened: ExitStack) -> Iterator[tuple[Wanted, Entry]]:
         for wanted in self.wanted:
             self.stages.progress.step(f"race: opening {wanted.variant.name}", 0.0)
-            entry = self.opened[wanted.variant.name] = self._entry(wanted, opened)
+            entry = self.opened[wanted.variant.name] = _entry(self.stages, self.results, wanted, opened)
             yield wanted, entry
-
-    def _entry(self, wanted: Wanted, opened: ExitStack) -> Entry:
-        stages = self.stages
-        environment, asked = opening(stages, self.results, wanted.variant, max(wanted.sizes))
-        contestant = opened.enter_context(Contestant(stages.workers, environment, asked.to_json()))
-        limit_s = max(_LEAST_LIMIT_S, _SLOWER * 2 * wanted.seconds * max(wanted.sizes))
-        return Entry(wanted.variant.name, contestant, wanted.sizes[0], limit_s, max(limit_s, stages.config.timeout_s))
 
     def _decided(self, entries: Sequence[Entry], tally: Tally) -> bool:
         """At a look: whether more rounds would decide nothing. The last look ends the race."""
@@ -135,26 +193,6 @@ class _Race:
             left_out=left_out,
         )
 
-    def _tails(self, entries: Sequence[Entry], raced: Race) -> Race:
-        """With a limit on p99: calls of the chosen one alone, and of the next where it misses the limit."""
-        if self.policy.max_latency_p99_ms is None:
-            return raced
-        without_limit = self.policy.model_copy(update={"max_latency_p99_ms": None})
-        missed: set[str] = set()
-        more: dict[str, list[float]] = {}
-        while (name := chosen_name(self.results, without_limit, raced, missed)) is not None:
-            entry = next((contestant for contestant in entries if contestant.name == name), None)
-            if entry is None:
-                break
-            self.stages.progress.step(f"race: {TAIL_CALLS} calls of {name}", 0.0)
-            more[name] = _calls(entry, TAIL_CALLS)
-            timed = [c.model_copy(update={"more_s": more.get(c.variant, [])}) for c in raced.contestants]
-            raced = raced.model_copy(update={"contestants": timed})
-            if chosen_name(self.results, self.policy, raced, missed) == name:
-                break
-            missed.add(name)
-        return raced
-
     def _reference(self, entries: Sequence[Entry], raced: Race, opened: ExitStack) -> Race:
         """A few rounds of the chosen one against the fastest of the reference precision, where that was not raced."""
         name = chosen_name(self.results, self.policy, raced)
@@ -168,7 +206,7 @@ class _Race:
         mine = Entry(chosen.name, chosen.contestant, chosen.batch_size, chosen.limit_s, chosen.open_s)
         other = self.opened.get(rival.variant.name)
         if other is None or other.dropped is not None:
-            other = self._entry(rival, opened)
+            other = _entry(self.stages, self.results, rival, opened)
             other.open()
             preliminary(other, [other.batch_size])
         seconds = _REFERENCE_SHARE * self.stages.config.race_s
@@ -183,6 +221,7 @@ def _raced(entry: Entry) -> Raced:
         batch_size=entry.batch_size,
         call_s=entry.call_s,
         waited_s=entry.waited_s,
+        tried_s={str(n): seconds for n, seconds in entry.tried_s.items()},
         load_s=entry.contestant.load_s or None,
         peak_memory_bytes=entry.peak_memory_bytes or None,
         dropped=entry.dropped,

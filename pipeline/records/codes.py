@@ -82,7 +82,7 @@ CODES: dict[str, CodeMeaning] = {
     ),
     "artifact-gone": _error(
         "The very artifact that was measured is no longer to be had.",
-        "The cache was cleared, the run is of an earlier version, or what it was built from changed since.",
+        "It is neither in the run's folder nor in the cache as it was, or the run is of an earlier version.",
         "Run the study again, and deploy that run.",
     ),
     "unknown-code": _error(

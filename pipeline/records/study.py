@@ -503,6 +503,7 @@ class Repair(Record):
     top1_stable: bool | None = None
     singles_as_native: bool | None = None  # its singles are, byte by byte, those of the unrepaired variant
     top1_as_native: int | None = None  # images whose singles top-1 is the native one, where the singles are not
+    agreement: Agreement | None = None  # of its own singles, where they are not the native ones and were compared
     n_images: int = 0
     n_comparisons: int = 0
     recomputed_share: Real | None = None
@@ -679,6 +680,7 @@ class Contestant(Record):
     """One contestant of the race at one N. ``call_s``: seconds of its call in each round that counts, in their order.
 
     ``waited_s``: of each, how long its threads waited for a core, all together; empty: not known.
+    ``tried_s``: seconds an image at each N that was tried before, by which ``batch_size`` was found: no price.
     ``more_s``: of calls of it alone, after the race. ``dropped``: why it did not run to the end.
     """
 
@@ -686,6 +688,7 @@ class Contestant(Record):
     batch_size: int
     call_s: list[Real] = []
     waited_s: list[Real] = []
+    tried_s: dict[str, Real] = {}
     more_s: list[Real] = []
     load_s: Real | None = None
     peak_memory_bytes: int | None = None
@@ -757,10 +760,11 @@ class Against(Record):
 
 
 class ParetoPoint(Record):
-    """A variant that no other beats in accuracy, cost and stability at once."""
+    """A variant that no other beats in accuracy, cost and stability at once. ``raced``: so its throughput was had."""
 
     variant: str
     verdict: Verdict
+    raced: bool = False
     throughput_img_s: Real | None
     latency_ms: Real | None
     size_bytes: int
@@ -783,6 +787,7 @@ class Recommendation(Record):
     deploy: str = ""  # the commands and the Python lines that deploy the choice
     withheld: str | None = None  # why nothing can be recommended, whatever the policy: of the whole study
     runner_up: str | None = None
+    runner_up_batch_size: int | None = None  # the N at which the objective is best for that one
     sureness: Sureness | None = None  # None: no race decided
     decided_by: Literal["only-candidate", "speed", "stability", "accuracy", "error", "size", "passes"] | None = None
     race: RaceShown | None = None  # None: no race was run

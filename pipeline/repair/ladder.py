@@ -87,7 +87,7 @@ def climb(
         except DoesNotHold as error:
             tried.append(Tried(rung.name, str(error), failed=True))
         except Exception as error:  # of one rung; the others go on
-            tried.append(Tried(rung.name, " ".join(f"it failed: {type(error).__name__}: {error}".split()), failed=True))
+            tried.append(Tried(rung.name, " ".join(f"{type(error).__name__}: {error}".split()), failed=True))
     return tried
 
 

@@ -2,17 +2,20 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import TypeVar
 
 from isobatch.pipeline.compare.statistics import median_interval
-from isobatch.pipeline.records.study import Delivery, Repair, RepairState
+from isobatch.pipeline.records.study import Agreement, Delivery, Repair, RepairState
 from isobatch.pipeline.records.wording import agreeing, counted, listed, number, percent, sizes
 from isobatch.pipeline.repair.crossing import Attempt
 from isobatch.pipeline.repair.verify import Verified
 
 A = TypeVar("A", bound=Attempt)
+
+AgreementOf = Callable[[Sequence[Verified]], Agreement | None]
+"""How often a repaired self gives the reference's answer, from its verification; None: not compared."""
 
 PROOF = "surgical"
 """The rung that proves the list of origins: with exactly these layers in one shape nothing depends on N."""
@@ -35,13 +38,21 @@ def best(tried: Sequence[A], objective: str = "throughput") -> A | None:
     return _clearly_cheapest([attempt for attempt in of_each if attempt and attempt.bitwise], objective)
 
 
-def repair_records(tried: Sequence[Attempt], objective: str = "throughput", chosen: int | None = None) -> list[Repair]:
-    """One record a rung, in the order of the ladder; of the rung of ``chosen`` that of this very candidate."""
+def repair_records(
+    tried: Sequence[Attempt],
+    objective: str = "throughput",
+    chosen: int | None = None,
+    agreement: AgreementOf = lambda verified: None,
+) -> list[Repair]:
+    """One record a rung, in the order of the ladder; of the rung of ``chosen`` that of this very candidate.
+
+    ``agreement``: asked of what holds and changes the singles.
+    """
     taken = None if chosen is None else tried[chosen]
     records = []
     for group in _by_rung(tried):
         mine = taken if any(attempt is taken for attempt in group) else _of_rung(group, objective)
-        records.append(_record(group, mine))
+        records.append(_record(group, mine, agreement))
     return records
 
 
@@ -63,7 +74,7 @@ def _clearly_cheapest(held: Sequence[A], objective: str) -> A | None:
     return chosen
 
 
-def _record(tried: list[Attempt], chosen: Attempt | None) -> Repair:
+def _record(tried: list[Attempt], chosen: Attempt | None, agreement: AgreementOf) -> Repair:
     name = tried[0].name
     run = [attempt for attempt in tried if attempt.holds is not None]
     if not run:
@@ -91,6 +102,7 @@ def _record(tried: list[Attempt], chosen: Attempt | None) -> Repair:
         layers=len(chosen.layers),
         singles_as_native=chosen.as_native,
         top1_as_native=sum(result.top1_as_native for result in verified),
+        agreement=agreement(verified) if chosen.holds and not chosen.as_native else None,
         n_images=sum(result.n_images for result in verified),
         n_comparisons=sum(result.n_comparisons for result in verified),
         throughput_ratio=throughput,
@@ -122,7 +134,7 @@ def _notes(chosen: Attempt, held: list[Attempt]) -> list[str]:
         ]
         count, n, result = max(still, key=lambda item: item[0])
         notes.append(
-            f"it does not hold: {counted(count, 'row')} of {result.n_images} images of {result.inputs} still "
+            f"{counted(count, 'row')} of {result.n_images} images of {result.inputs} still "
             f"{agreeing(count, 'differ')} at N = {n}, rotated and beside an outlier included"
         )
     elif not chosen.as_native:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.outcome import CLASSES, Outcome
@@ -64,8 +66,9 @@ class Scope:
 
     ``timed_sizes``: the N to price (None: see ``study_sizes``; empty: none is), by ``least`` to ``pairs`` pairs of
     calls, for ``enough_s`` seconds each. ``screen``: so many pairs at a single image and at the largest N come before a
-    candidate is verified, once another one holds; what cannot win by these is not. ``begin`` is called before every
-    candidate, ``say`` told what is being done, and ``done`` how many images were run.
+    candidate is verified, once another one holds; what cannot win by these is not. ``reference``: the ruler's singles
+    [n, values] of a set, where there are any. ``begin`` is called before every candidate, ``say`` told what is being
+    done, and ``done`` how many images were run.
     """
 
     sets: Sequence[Images]
@@ -79,6 +82,7 @@ class Scope:
     deadline: float = math.inf  # of time.monotonic: nothing is begun after it
     screen: int = 0
     enough_s: float = ENOUGH_S
+    reference: Callable[[Images], NDArray[Any] | None] = lambda images: None
     outcome: Outcome = CLASSES  # what counts as an image's answer
     begin: Callable[[], None] = lambda: None
     say: Callable[[str], None] = lambda text: None
@@ -96,7 +100,10 @@ class Scope:
 
 @dataclass
 class Verified:
-    """Whether the repaired rows are those of its own singles at every N, and whether those are the native singles."""
+    """Whether the repaired rows are those of its own singles at every N, and whether those are the native singles.
+
+    ``as_reference``: of each image, whether its single has the reference's outcome; None where no reference is at hand.
+    """
 
     inputs: str
     differing: dict[int, int] = field(default_factory=dict)  # rows of all passes whose bytes differ, by N
@@ -106,6 +113,7 @@ class Verified:
     singles_as_native: bool = True
     top1_as_native: int = 0
     threads: int = 0
+    as_reference: tuple[bool, ...] | None = None
 
     @property
     def batch_invariant(self) -> bool:
@@ -133,6 +141,8 @@ def verify(native: Runner, repaired: Runner, images: Images, scope: Scope, *, bi
         verified.top1_as_native = int((~changed(plain, singles, outcome)).sum())
     else:
         verified.singles_as_native = False
+    if (ruled := scope.reference(images)) is not None and ruled.shape == singles.shape:
+        verified.as_reference = tuple((~changed(ruled, singles, outcome)).tolist())
     for chosen in passes[1:]:
         if time.monotonic() > scope.deadline:
             raise OutOfTime

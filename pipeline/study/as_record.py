@@ -14,7 +14,7 @@ from isobatch.pipeline.decide.fixed_point import answer
 from isobatch.pipeline.machine.environment import read_environment
 from isobatch.pipeline.prepare.artifacts import ruler
 from isobatch.pipeline.prepare.state import Stages
-from isobatch.pipeline.records.study import Study, Timing, Tool, VariantResult
+from isobatch.pipeline.records.study import Race, Study, Timing, Tool, VariantResult
 from isobatch.pipeline.study.assess import Findings
 from isobatch.pipeline.study.soundness import Sound
 
@@ -29,13 +29,13 @@ class Answers:
     begin: float  # of time.monotonic
     seconds: float = 0.0  # that telling took the last time
 
-    def so_far(self, results: list[VariantResult], pending: Sequence[str]) -> None:
+    def so_far(self, results: list[VariantResult], pending: Sequence[str], race: Race | None = None) -> None:
         """Tell. Without a recommendation, which waits for all."""
         said, now = None, time.monotonic()
         with contextlib.suppress(Exception):  # a variant over which it cannot be answered is told at the end
             said = answer(results)
         study = as_record(self.stages, self.findings, results, Sound(None, None), now - self.begin, None)
-        self.tell(study.model_copy(update={"answer": said, "pending": list(pending)}))
+        self.tell(study.model_copy(update={"answer": said, "pending": list(pending), "race": race}))
         self.seconds = time.monotonic() - now
 
 

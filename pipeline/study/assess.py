@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.registry import find_variant
-from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import Manifest, VariantSpec
 from isobatch.pipeline.compare.accuracy import accuracy, accuracy_drop
 from isobatch.pipeline.compare.accuracy_by_batch_size import batch_accuracy, content_numbers
@@ -18,16 +17,14 @@ from isobatch.pipeline.compare.clipping import clip_notes
 from isobatch.pipeline.compare.comparisons import comparisons
 from isobatch.pipeline.compare.verdict import Tested, images_run, inputs_verdict, repeatable, worst
 from isobatch.pipeline.config.conditions import device_of
-from isobatch.pipeline.decide.agreement import Answers
 from isobatch.pipeline.evidence.evidence import Evidence
-from isobatch.pipeline.evidence.outcomes import changed
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.inputs.storing import digest
 from isobatch.pipeline.prepare.artifacts import baseline, ruler
-from isobatch.pipeline.prepare.inputs import of_other_size
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import BatchAccuracy, Cost, Effective, Policy, VariantResult
-from isobatch.pipeline.records.wording import counted, of_inputs
+from isobatch.pipeline.records.wording import of_inputs
+from isobatch.pipeline.study.agreeing import agreement_of
 from isobatch.pipeline.study.isolated import compared_apart, without_results
 from isobatch.pipeline.study.labelled import BASELINE_SINGLES, LabelledRun, random_weights
 from isobatch.pipeline.study.measure import Rounds
@@ -116,7 +113,8 @@ def completed(stages: Stages, findings: Findings, result: VariantResult) -> Vari
         return without_results(stages, result)
     if result.role == "reference":
         return result
-    facts = _accuracy(stages, findings, name) | _agreement(stages, findings, name)
+    facts = _accuracy(stages, findings, name)
+    facts |= agreement_of(stages, findings.rounds, findings.references, findings.labelled, name)
     facts["batch_accuracy"] = _batch_accuracy(stages, findings, name)
     facts |= {"cost": findings.costs.get(name), "not_run": stages.not_run.get(name, [])}
     return result.model_copy(update=facts)
@@ -202,49 +200,3 @@ def _accuracy(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
         both = np.asarray(singles.classes[:count]), np.asarray(predicted.classes[:count])
         facts["accuracy_drop"] = accuracy_drop(*both, labels[:count], limit, run.looks)
     return facts
-
-
-def _agreement(stages: Stages, findings: Findings, name: str) -> dict[str, Any]:
-    """How often the variant gives the ruler's answer on the images at hand, as fields of VariantResult.
-
-    Left out: drawn noise, and the same pictures at another size.
-    """
-    if stages.outcome.kind == "raw":  # its bytes are all there is, and no other precision has the same ones
-        return {"agreement": None, "agreement_note": None}
-    reference = ruler(stages)
-    answers, natural = Answers(reference), False
-    for prepared in stages.sets:
-        inputs, size = prepared.record.name, prepared.evaluation.side
-        if prepared.record.drawn or of_other_size(inputs, stages.config):
-            continue
-        natural = True
-        rounds = findings.rounds.get((name, inputs, stages.base_of(find_variant(name)).at(size)))
-        if rounds is None or (ruled := findings.references.get(inputs)) is None:
-            continue
-        rows = rounds[0].singles
-        answers.add(
-            f"{counted(len(rows), 'image')} of {inputs}",
-            _pictures(prepared.evaluation),
-            np.zeros(len(rows), np.int64),
-            changed(ruled.singles[: len(rows)], rows, stages.outcome).astype(np.int64),
-        )
-    run = findings.labelled
-    if run is not None and run.reference is not None and (predicted := run.predictions.get(name)):
-        natural, ruled_classes = True, np.asarray(run.reference[: len(predicted.classes)])
-        pictures = _pictures(run.images)
-        where = f"{counted(len(ruled_classes), 'labelled image')} of {run.inputs}"
-        answers.add(where, [pictures[i] for i in run.order], ruled_classes, np.asarray(predicted.classes))
-    record = answers.record()
-    note = f"{reference} gave no answer to compare with" if natural and record is None else None
-    return {"agreement": record, "agreement_note": note}
-
-
-@lru_cache(maxsize=8)
-def _pictures(images: Images) -> tuple[bytes | tuple[str, int], ...]:
-    """For each image what it is a picture of: its content, or the photograph that it is a crop of.
-
-    Asked for every variant, and read once.
-    """
-    if images.groups is not None:
-        return tuple((images.name, group) for group in images.groups)
-    return tuple(digest(images.read(i, i + 1)) for i in range(len(images)))

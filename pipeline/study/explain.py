@@ -4,6 +4,7 @@ import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from isobatch.models.registry import find_variant
@@ -16,6 +17,7 @@ from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import Policy, VariantResult
 from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.storage.files import StoreError, read_json, write_bytes
+from isobatch.pipeline.study.agreeing import reference_files, repaired_agreement
 from isobatch.pipeline.study.inside.crossing import LookAsked, Looked
 from isobatch.pipeline.study.isolated import EVERYBODYS, fault
 from isobatch.pipeline.study.looked_into import records
@@ -113,7 +115,10 @@ def _explained(stages: Stages, result: VariantResult, prepared: PreparedSet, bud
 def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budget: Budget) -> VariantResult:
     if (point := _deciding(stages, result, prepared)) is None:
         budget.spend(0.0)
-        why = "its outputs depend on the batch where its arithmetic is emulated: replaying every layer takes too long"
+        why = (
+            "its outputs depend on the batch where its arithmetic is emulated: replaying every layer takes too long "
+            "(--explain full does it all the same)"
+        )
         return _not_looked_into(stages, result, prepared, why)
     try:
         looked = _look_inside(stages, result.name, prepared, point, budget)
@@ -121,8 +126,10 @@ def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budge
         budget.spend(0.0)
         raise
     budget.spend(looked.repair_s)
+    objective, agreement = stages.config.policy.objective, partial(repaired_agreement, stages)
     if not looked.locatable:
-        repairs = None if looked.tried is None else repair_records(looked.tried, stages.config.policy.objective)
+        tried = looked.tried
+        repairs = None if tried is None else repair_records(tried, objective, agreement=agreement)
         known = result.model_copy(update={"repairs": repairs})
         return _not_looked_into(stages, known, prepared, looked.why, "origins")
     condition = point.at(prepared.evaluation.side)
@@ -132,8 +139,9 @@ def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budge
             prepared.record.name,
             condition,
             stages.config.explain,
-            stages.config.policy.objective,
+            objective,
             budget.hopeless.get(result.name),
+            agreement,
         )
     )
 
@@ -141,7 +149,8 @@ def _explain(stages: Stages, result: VariantResult, prepared: PreparedSet, budge
 def _deciding(stages: Stages, result: VariantResult, prepared: PreparedSet) -> GridPoint | None:
     """The setting that decided the verdict on this set: what is to be explained happened there.
 
-    Where a cap makes the arithmetic slow there, another under which the outputs depend on the batch; None without one.
+    Where a cap makes the arithmetic slow there, another under which the outputs depend on the batch; without one None,
+    or with ``--explain full`` that setting all the same.
     """
     spec, name = find_variant(result.name), prepared.record.name
     decided = next(judged.decided_by.condition for judged in result.by_inputs if judged.inputs == name)
@@ -152,7 +161,8 @@ def _deciding(stages: Stages, result: VariantResult, prepared: PreparedSet) -> G
     ]
     first = stages.base_of(spec) if decided is None else GridPoint.of(decided)
     points = [first, *map(GridPoint.of, differing)]
-    return next((point for point in points if not stages.emulated_under(spec, point)), None)
+    fast = (point for point in points if not stages.emulated_under(spec, point))
+    return next(fast, first if stages.config.explain == "full" else None)
 
 
 def _look_inside(stages: Stages, variant: str, prepared: PreparedSet, point: GridPoint, budget: Budget) -> Looked:
@@ -183,6 +193,7 @@ def _look_inside(stages: Stages, variant: str, prepared: PreparedSet, point: Gri
         cannot_win=not_tried(variant, budget.hopeless.get(variant, "")),
         outcome=stages.outcome,
         objective=stages.config.policy.objective,
+        references=reference_files(stages),
     )
     kept = stages.run.evidence_file(variant, f"{_KEPT}{key_of(asked.to_json())[:12]}.json")
     with contextlib.suppress(StoreError):

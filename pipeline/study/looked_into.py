@@ -7,7 +7,7 @@ from isobatch.pipeline.config.config import Explain
 from isobatch.pipeline.explain.reproducer.write import Reproducer
 from isobatch.pipeline.records.study import Condition, Growth, Locating, NeighbourEffect, Origin
 from isobatch.pipeline.repair.crossing import Attempt
-from isobatch.pipeline.repair.records import PROOF, repair_records
+from isobatch.pipeline.repair.records import PROOF, AgreementOf, repair_records
 from isobatch.pipeline.study.inside.crossing import LayerSeen, Looked
 
 
@@ -18,10 +18,12 @@ def records(
     search: Explain,
     objective: str = "throughput",
     hopeless: str | None = None,
+    agreement: AgreementOf = lambda verified: None,
 ) -> dict[str, Any]:
     """What a worker found out about a variant on one input set, as fields of VariantResult.
 
-    ``objective``: what its repairs were to cost least of; ``hopeless``: why they were not timed, if so.
+    ``objective``: what its repairs were to cost least of; ``hopeless``: why they were not timed, if so; ``agreement``:
+    as of ``repair_records``.
     """
     origins = [layer for layer in looked.findings if layer.batch_sizes]
     tried, scripts = looked.tried, looked.reproducers or {}
@@ -35,7 +37,7 @@ def records(
         if tried is None
         else [
             repair.model_copy(update={"unpriced": hopeless}) if repair.delivery else repair
-            for repair in repair_records(tried, objective)
+            for repair in repair_records(tried, objective, agreement=agreement)
         ],
     }
 

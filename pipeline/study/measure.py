@@ -71,6 +71,7 @@ def _singles(stages: Stages, reference: str) -> dict[str, Evidence]:
         kept = [evidence for job in parts if (evidence := _kept(stages, job, files[job])) is not None]
         if len(kept) == len(parts):
             references[name] = joined(kept)
+            stages.reference_files[name] = tuple(str(files[job]) for job in parts)
     return references
 
 

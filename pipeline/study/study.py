@@ -24,7 +24,7 @@ from isobatch.pipeline.prepare.artifacts import build_artifacts
 from isobatch.pipeline.prepare.network import prepare_network
 from isobatch.pipeline.prepare.run_folder import Run
 from isobatch.pipeline.prepare.state import Progress, Stages
-from isobatch.pipeline.race.stage import run_race
+from isobatch.pipeline.race.stage import run_race, tails_again
 from isobatch.pipeline.records.study import Cost, Race, Recommendation, Study, VariantResult
 from isobatch.pipeline.storage.cache import in_use
 from isobatch.pipeline.storage.places import cache_root
@@ -75,13 +75,13 @@ def run_study(
             stages.warn("not-installed", text)
         chosen, clock = prepare_network(stages), Clock(stages)
         with stages.stage("artifacts"):
-            asked = build_artifacts(stages, clock.in_order, clock.before_building)
+            build_artifacts(stages, clock.in_order, clock.before_building)
         jobs = plan_jobs(stages)
         if on_plan is not None:
             on_plan(jobs, chosen.network.num_classes)
             return None
         run.start()
-        keep_artifacts(stages, asked, chosen.view)
+        keep_artifacts(stages, chosen.view)
         with stages.stage("references"):
             references = run_references(stages)
         with stages.stage("accuracy"):
@@ -97,7 +97,8 @@ def run_study(
         foresee(stages, known, results)
         findings = Findings(gathered.rounds, references, {}, None, complete_policy(config.policy, 0)[0])
         answers = Answers(stages, findings, on_study or (lambda study: None), begin)
-        answers.so_far(results, ["accuracy and agreement", *_EXPLAINING[config.explain != "none"]])
+        to_come = _to_come(config)
+        answers.so_far(results, ["accuracy and agreement", *to_come])
         clock.learn(gathered.rounds)
         accuracy_fits = clock.accuracy_fits(answers.seconds)
         with stages.stage("accuracy"):
@@ -109,7 +110,7 @@ def run_study(
         with stages.stage("comparison"):
             findings = Findings(gathered.rounds, references, costs, labelled, policy)
             results = _completed(stages, findings, results)
-        answers.so_far(results, _EXPLAINING[config.explain != "none"])
+        answers.so_far(results, to_come)
         clock.plan_explanation(results, policy, answers.seconds)
         if stages.config.explain != "none":
             with stages.stage("explanation"):
@@ -119,14 +120,23 @@ def run_study(
         with stages.stage("network"):
             sound = Sound(judge_baseline(stages, labelled), judge_mixing(stages, results))
             results = without_repairs(results, sound.mixing)
-        answers.so_far(results, ["race", "recommendation"])
+        answers.so_far(results, to_come[to_come.index("race") :])
         raced = None
         if withheld(sound.baseline, sound.mixing) is None:
             clock.plan_race(results, policy, answers.seconds)
             with stages.stage("race"), memory.by_hand() as sample, progress.still():  # else they disturb the rounds
                 raced = run_race(stages, results, policy, sample)
             clock.raced(results, policy, raced)
-            results = certify(stages, results, policy, raced, known[1] if known else None)
+            if (
+                raced is not None and stages.config.certify and not config.quick
+            ):  # what takes seconds is not written for
+                answers.so_far(results, to_come[to_come.index("race") + 1 :], raced)
+
+            def timed_again(results: list[VariantResult], raced: Race) -> Race:
+                with stages.stage("race"), memory.by_hand(), progress.still():
+                    return tails_again(stages, results, policy, raced)
+
+            results, raced = certify(stages, results, policy, raced, known[1] if known else None, timed_again)
         wall_s = time.monotonic() - begin
     return _record(stages, findings, results, sound, raced, wall_s, memory.peak_bytes)
 
@@ -144,8 +154,10 @@ def _open_engine(config: Config, workers: Workers, say: Callable[[str], None]) -
         yield RayEngine(cluster, config.workers, config.timeout_s)
 
 
-_EXPLAINING = {True: ["origins and repairs", "race", "recommendation"], False: ["race", "recommendation"]}
-"""What is still to come after accuracy, by whether differences are explained."""
+def _to_come(config: Config) -> list[str]:
+    """What is still to come after accuracy."""
+    range_ = ["verifying the choice over its range"] if config.certify else []
+    return [*(["origins and repairs"] if config.explain != "none" else []), "race", *range_, "recommendation"]
 
 
 def _completed(stages: Stages, findings: Findings, results: list[VariantResult]) -> list[VariantResult]:

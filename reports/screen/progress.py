@@ -21,6 +21,7 @@ from isobatch.reports.escape import clean
 
 _LABEL_COLUMNS, _BAR_COLUMNS = 34, 14  # with the estimate they fit 80
 _PRIOR_S = 10.0  # so many seconds at the announced pace count beside what was seen: the first steps mislead alone
+_NEARLY = 0.99  # done of what more may follow
 _SAID_S = 1.0  # less than this is not said to be left
 
 
@@ -43,6 +44,7 @@ class Progress:
         self._console = _Console(file=stream, quiet=quiet, highlight=False, markup=False, emoji=False)
         self._plain = quiet or not self._console.is_terminal
         self._total = self._done = self._past = 0.0
+        self._least = 0.0  # share that was said to be done
         self._after, self._real, self._usual = NOTHING, False, 1.0
         self._label = ""
         self._said: set[str] = set()  # since the last plan
@@ -129,11 +131,14 @@ class Progress:
 
     @property
     def share_done(self) -> float:
-        """The share of all that is known of that is done, 0 to 1."""
+        """The share of all that is known of that is done, 0 to 1; where more was found to do, what it was before."""
         if self._after == NOTHING and not self._past:
-            return self._done / self._total if self._total > 0 else 0.0
-        spent = self._past + time.monotonic() - self._begin
-        return spent / (spent + (self.left_s or 0.0)) if spent > 0 else 0.0
+            share = self._done / self._total if self._total > 0 else 0.0
+        else:
+            spent = self._past + time.monotonic() - self._begin
+            share = min(spent / (spent + (self.left_s or 0.0)), _NEARLY) if spent > 0 else 0.0
+        self._least = max(self._least, min(share, _NEARLY))
+        return max(share, self._least)
 
     @property
     def left_s(self) -> float | None:

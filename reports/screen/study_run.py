@@ -23,6 +23,7 @@ from isobatch.reports.escape import clean
 from isobatch.reports.files.json_report import study_json
 from isobatch.reports.files.junit import study_junit
 from isobatch.reports.files.write_all import write_reports
+from isobatch.reports.screen.news import News
 from isobatch.reports.screen.progress import Progress
 from isobatch.reports.screen.shown import tell_missing
 from isobatch.reports.screen.terminal import print_summary
@@ -35,9 +36,12 @@ def study_run(config: Config) -> int:
     device = ask_device(config)  # before anything is written
     run, finished = open_run(config), False
     so_far: dict[str, Path] = {}
+    news = News()
 
     def write_so_far(known: Study) -> None:
         """The report before the end, rewritten after each stage; a warning names what is still to come."""
+        for text in news.of(known):
+            progress.line(text)
         text = f"written before the end of the study; still to come: {', '.join(known.pending)}"
         warned = known.model_copy(update={"warnings": [Warning_(code="pending", text=text), *known.warnings]})
         so_far.update(write_reports(warned, run.folder, cache_root()).paths)

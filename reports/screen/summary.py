@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from isobatch.pipeline.decide.policy import answer_obstacles
 from isobatch.pipeline.decide.ranges import range_words
 from isobatch.pipeline.decide.repaired_variants import native_name, untried
 from isobatch.pipeline.records.study import Study, VariantResult
@@ -23,6 +24,7 @@ _FRAME = 5  # the rule above, two blank lines, the table's head of two
 _LEAST_ROWS = 14
 _REASONS = 2  # stability, and accuracy where it is known: what it costs stands in lines of its own
 _LEAST_WARNINGS = 3
+_MARK = " ~ marks times that were not raced."  # said where it takes no line of its own
 _DISPENSABLE = ("Size", "Error", "ms, 1", "Top-1", "Agrees")
 """Columns that a narrow terminal leaves out, the first first, before a number is cut."""
 
@@ -73,8 +75,10 @@ def _row(study: Study, variant: VariantResult) -> Row:
         Column("Noise", "number"): _noise(variant),
         Column("Error", "number"): views.error(study, variant, brief=True),
         Column("Agrees", "number"): numbers.short_percent(agrees.share) if agrees else None,
-        Column("ms, 1", "number"): numbers.real(cost.latency_ms.median, 3) if cost and cost.latency_ms else None,
-        Column("img/s @ N", "number"): f"{_rate(speed.interval.median)} @ {speed.batch_size}" if speed else None,
+        Column("ms, 1", "number"): speeds.single_ms(study, variant),
+        Column("img/s @ N", "number"): f"{speed.mark}{_rate(speed.interval.median)} @ {speed.batch_size}"
+        if speed
+        else None,
         Column("Size", "number"): numbers.size(cost.size_bytes) if cost else None,
         Column("Top-1", "number"): numbers.short_percent(variant.accuracy.top1) if variant.accuracy else None,
     }
@@ -128,7 +132,9 @@ def _shown(study: Study, room: int, chosen: VariantResult | None) -> list[Varian
 
 
 def _repairs(study: Study, width: int) -> list[Text]:
-    """What holds and what it costs, in a few words; nothing where no repair was tried."""
+    """What holds and what it costs, in a few words, and what no candidate is for answers that nobody compared; nothing
+    where no repair was tried.
+    """
     repaired = views.repaired_variants(study)
     held = views.together((v.verdict, f"{v.name}{_mark(study, v)}") for v in repaired)
     parts = [f"Repaired, {verdict}: {', '.join(names)}." for verdict, names in held.items()]
@@ -139,7 +145,11 @@ def _repairs(study: Study, width: int) -> list[Text]:
     failed = [v.name for v in study.variants if any(repair.batch_invariant is False for repair in v.repairs or [])]
     if unmended := [name for name in failed if name not in mended]:
         parts.append(f"No repair holds: {', '.join(unmended)}.")
-    return _said(study, line(" ".join(parts)), width, 3) if parts else []
+    if (decided := study.recommendation) and not decided.withheld:
+        changed = [v for v in repaired if views.repair_of(study, v.name).singles_as_native is False]
+        barred = views.together(("; ".join(answer_obstacles(v, decided.policy)), v.name) for v in changed)
+        parts += [f"No candidate: {listed(names)} ({why})." for why, names in barred.items() if why]
+    return _said(study, line(" ".join(parts)), width, 4) if parts else []
 
 
 def _mark(study: Study, repaired: VariantResult) -> str:
@@ -160,7 +170,8 @@ def _choice(study: Study, width: int) -> list[Text]:
     reasons, indent = (decided.because, 8) if decided.withheld else (decided.because[:_REASONS], 4)
     texts += _said(study, line("Why: ", " ".join(reasons)), width, indent, indent="  ")
     if raced := in_short(study):
-        texts += _said(study, line(raced), width, 2, indent="  ")
+        said, marked = (_said(study, line(raced + more), width, 2, indent="  ") for more in ("", _MARK))
+        texts += marked if study.race and len(marked) == len(said) and "…" not in marked[-1] else said
     if decided.range is not None:
         texts += _said(study, line(f"Verified: {clause(range_words(decided.range))}."), width, 2, indent="  ")
     if decided.chosen is not None:

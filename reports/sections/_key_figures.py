@@ -133,8 +133,8 @@ def _price(study: Study) -> KeyFigure:
     paid = decided.price_of_stability
     if paid is None:
         return KeyFigure(label, "none", target, line(no_faster(decided)), "good")
-    against = views.find(study, paid.variant)
-    kind = f", {views.state(against)}" if against else ""
+    against = views.shipped_state(study, paid.variant)
+    kind = f", {against}" if against else ""
     if not speeds.shows_loss(paid):
         return KeyFigure(label, "none shown", target, line("against ", Code(paid.variant), f"{kind}"), "good")
     about = "" if paid.raced else f"; by {BY_PASSES}"

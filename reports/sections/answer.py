@@ -33,7 +33,7 @@ def headline(study: Study) -> Line:
         return line(f"Nothing is recommended: {recommendation.withheld}")
     if recommendation.chosen is None:
         return line("No variant meets the policy")
-    n, good = recommendation.batch_size, as_good(study, recommendation)
+    n, good = recommendation.batch_size, as_good(recommendation)
     if n is None:
         return line("Deploy ", Code(recommendation.chosen), *([good] if good else []))
     return line("Deploy ", Code(recommendation.chosen), f", {numbers.counted(n, 'image')} at a time{good}")

@@ -52,7 +52,7 @@ def _dot(study: Study, variant: VariantResult) -> Placed | None:
         return None
     top1 = f", top-1 {numbers.percent(variant.accuracy.top1)}" if variant.accuracy else ""
     steady = f"batch noise {numbers.difference(noise)}" if noise else "bit-equal at every N"
-    fast = f"{numbers.throughput(speed.interval)} at N = {speed.batch_size}"
+    fast = f"{speed.mark}{numbers.throughput(speed.interval)} at N = {speed.batch_size}"
     stands = f"{views.state(variant)}{' after repair' if views.is_repaired(variant) else ''}"
     dot = Dot(
         name=variant.name,
@@ -78,7 +78,7 @@ def _row(placed: Placed, outer: list[Dot]) -> Row:
     return {
         Column("Variant", "name"): dot.name,
         Column("Verdict", "state"): dot.verdict,
-        Column("Throughput", "number"): numbers.throughput(placed.speed.interval),
+        Column("Throughput", "number"): f"{placed.speed.mark}{numbers.throughput(placed.speed.interval)}",
         Column("at N", "number"): numbers.count(placed.speed.batch_size),
         Column("Batch noise", "number"): numbers.difference(dot.noise) if dot.noise else "bit-equal",
         Column("Accuracy drop"): numbers.points(drop.value) if drop else "not measured",
@@ -106,8 +106,8 @@ def blocks(study: Study) -> list[Block]:
     joined = " A thin line joins a repaired variant to the unrepaired one." if any(dot.native for dot in dots) else ""
     words = (
         "Right is faster, down is steadier; in the green band nothing differs, and height means nothing. "
-        f"{defined('batch noise')} Throughput: of a raced variant in the race, of others in the passes; bars: its 95 % "
-        f"limits.{joined} {_line(outer)}{' Ringed: the choice.' if any(dot.chosen for dot in dots) else ''}"
+        f"{defined('batch noise')} Throughput: of a raced variant in the race, of others (~) in the passes; bars: "
+        f"its 95 % limits.{joined} {_line(outer)}{' Ringed: the choice.' if any(dot.chosen for dot in dots) else ''}"
     )
     return [Figure(TITLE, words + left_out, specification(dots), table)]
 

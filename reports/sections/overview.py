@@ -29,25 +29,14 @@ def _row(study: Study, variant: VariantResult) -> Row:
         Column("Error", "number"): views.error(study, variant),
         Column("Agrees", "number"): numbers.known(agrees, agreement.count),
         Column("95 % limit", "number"): agreement.bound(agrees, "≥", "≤") if agrees else None,
-        Column("ms at N = 1", "number"): _single(study, variant),
-        Column("img/s @ N", "number"): _throughput(study, variant, speed) if speed else None,
+        Column("ms at N = 1", "number"): speeds.single_ms(study, variant),
+        Column("img/s @ N", "number"): f"{speed.mark}{numbers.rate(speed.interval.median)} @ {speed.batch_size}"
+        if speed
+        else None,
         Column("Size", "number"): numbers.size(cost.size_bytes) if cost else None,
         Column("Top-1", "number"): numbers.percent(variant.accuracy.top1) if variant.accuracy else None,
         Column("Accuracy drop, points", "number"): numbers.points(drop.value).split()[0] if drop else None,
     }
-
-
-def _single(study: Study, variant: VariantResult) -> str | None:
-    """Milliseconds of a single image, behind a ~ where they are only roughly known."""
-    if variant.cost is None or variant.cost.latency_ms is None:
-        return None
-    return f"{'~' * speeds.rough(study, variant, 1)}{numbers.real(variant.cost.latency_ms.median, 3)}"
-
-
-def _throughput(study: Study, variant: VariantResult, speed: speeds.Speed) -> str:
-    """Images a second and their N, behind a ~ where they are only roughly known: never of the race."""
-    roughly = not speed.raced and speeds.rough(study, variant, speed.batch_size)
-    return f"{'~' * roughly}{numbers.rate(speed.interval.median)} @ {speed.batch_size}"
 
 
 def blocks(study: Study) -> list[Block]:
@@ -63,13 +52,15 @@ def blocks(study: Study) -> list[Block]:
         f"that of {reference}; drawn noise left out. Throughput (img/s): at the N where it is highest; of a raced "
         "variant, in the race."
     )
+    if study.race or views.repaired_variants(study):
+        caption += f" ~: {speeds.ROUGH}."
     if any(variant.accuracy_drop for variant in shown):
         caption += f" {defined('accuracy drop')}"
     if views.repaired_variants(study):
         caption += (
-            " Of a repaired variant: times are those of the unrepaired variant times the measured ratio (~: of "
-            "too few calls for limits); error, answers and accuracy are known where the repair keeps every byte of "
-            "the singles."
+            " Of a repaired variant: times that were not raced are those of the unrepaired variant times the measured "
+            "ratio; error and accuracy are known where the repair keeps every byte of the singles, answers also where "
+            "its own singles were compared."
         )
     table = table_of(caption, (_row(study, variant) for variant in shown), chosen)
     page: list[Block] = [without_empty(table, "Top-1", "Accuracy drop, points")]

@@ -5,8 +5,9 @@ from typing import TypeGuard
 from isobatch.pipeline.compare.statistics import call_time
 from isobatch.pipeline.decide import recommend
 from isobatch.pipeline.decide.choice import clearly_less_error
-from isobatch.pipeline.decide.contenders import standings
+from isobatch.pipeline.decide.contenders import is_reference, standings
 from isobatch.pipeline.decide.race import LOOKS
+from isobatch.pipeline.decide.repaired_variants import with_repairs
 from isobatch.pipeline.records.study import Against, Contestant, RaceShown, Recommendation, Study, UpperLimit
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Bullets, Code, Column, Line, Paragraph, Row, line, table_of
@@ -19,19 +20,17 @@ _BY = {
     "speed": "speed",
     "stability": "stability, among the fastest",
     "accuracy": "accuracy, among the fastest",
-    "error": "error against the reference, among the fastest",
     "size": "size, among the fastest",
     "passes": BY_PASSES,
 }
 
 
-def as_good(study: Study, decided: Recommendation) -> str:
+def as_good(decided: Recommendation) -> str:
     """What the headline adds where the choice is not sure, with the other's N where that is another; else empty."""
     if not decided.runner_up:
         return ""
-    raced = {contestant.variant: contestant.batch_size for contestant in study.race.contestants} if study.race else {}
-    n = raced.get(decided.runner_up, decided.batch_size)
-    other = decided.runner_up + ("" if n == decided.batch_size else f" at N = {n}")
+    n = decided.runner_up_batch_size
+    other = decided.runner_up + ("" if n in (None, decided.batch_size) else f" at N = {n}")
     if _too_short(decided):
         return f"; the race was too short to tell it from {other}"
     return f"; {other} is as good" if recommend.as_good(decided) else ""
@@ -73,8 +72,12 @@ def _by(study: Study, decided: Recommendation) -> str:
         return "size"
     if decided.decided_by == "passes" and _prices(decided.race):
         return "times seen while outputs were gathered, as no other candidate was raced to the end"
-    both = " and less error against the reference" if _has_less_error(study, decided) else ""
-    return f"{_BY[decided.decided_by or 'speed']}{both}"
+    error = f"less error against {views.reference(study)}"
+    if (chosen := views.choice(study)) and is_reference(chosen, with_repairs(study.variants)):
+        error = "the reference's own outputs"
+    if decided.decided_by == "error":
+        return f"{error}, among the fastest"
+    return f"{_BY[decided.decided_by or 'speed']}{f' and {error}' if _has_less_error(study, decided) else ''}"
 
 
 def _has_less_error(study: Study, decided: Recommendation) -> bool:
@@ -103,8 +106,8 @@ def price_line(study: Study) -> Line:
     if paid is None or not shows_loss(paid):
         text = line(f"Nothing: {no_faster(decided)} than its {own}.")
     else:
-        verdict = views.find(study, paid.variant)
-        kind = f", which is {views.state(verdict)}" if verdict else ""
+        state = views.shipped_state(study, paid.variant)
+        kind = f", which is {state}" if state else ""
         lost = numbers.percent(1 - paid.ratio.median, 0)
         small = " as small" if decided.policy.objective == "size" else ""
         text = line(

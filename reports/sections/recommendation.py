@@ -22,16 +22,22 @@ from isobatch.reports.sections import Section
 from isobatch.reports.sections._linked import chapter, linked
 from isobatch.reports.sections.answer import headline
 from isobatch.reports.sections.race import in_short
+from isobatch.reports.speeds import ROUGH
 
 
-def _pareto_row(point: ParetoPoint) -> Row:
+def _pareto_row(point: ParetoPoint, beside_race: bool) -> Row:
+    """``beside_race``: some of the times in the table are the race's, and those of the passes are marked."""
+    single = "~" if beside_race else ""
+    several = "" if point.raced else single
     return {
         Column("Variant", "name"): point.variant,
         Column("Verdict", "state"): point.verdict,
         Column("Throughput", "number"): numbers.known(
-            point.throughput_img_s, lambda rate: f"{numbers.rate(rate)} img/s"
+            point.throughput_img_s, lambda rate: f"{several}{numbers.rate(rate)} img/s"
         ),
-        Column("Latency, N = 1", "number"): numbers.known(point.latency_ms, numbers.milliseconds),
+        Column("Latency, N = 1", "number"): numbers.known(
+            point.latency_ms, lambda latency: f"{single}{numbers.milliseconds(latency)}"
+        ),
         Column("Size", "number"): numbers.size(point.size_bytes),
         Column("Top-1", "number"): numbers.known(point.accuracy, numbers.percent),
     }
@@ -46,9 +52,11 @@ def _pareto(recommendation: Recommendation) -> list[Block]:
     unknown = len({point.accuracy is None for point in recommendation.pareto}) == 2
     caption = "The Pareto set: no other variant beats one of these in accuracy, cost and stability at once."
     caption += " An unknown top-1 counts as the lowest." if unknown else ""
+    beside_race = any(point.raced for point in recommendation.pareto)
+    caption += f" ~: {ROUGH}." if beside_race else ""
     return [
         Heading("Worth considering under another policy"),
-        table_of(caption, map(_pareto_row, recommendation.pareto), chosen),
+        table_of(caption, (_pareto_row(point, beside_race) for point in recommendation.pareto), chosen),
     ]
 
 

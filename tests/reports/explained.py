@@ -69,7 +69,7 @@ INSIDES = {
         {name: "captured" for name, kind, _ in LAYERS if kind in ("conv2d", "linear")},
         4.8e-2,
         holds=False,
-        note="it does not hold: 3 of 16 images still differ at N = 16",
+        note="3 of 16 images still differ at N = 16",
         seen_as_deployed=False,
     ),
 }

@@ -179,7 +179,20 @@ def test_a_time_from_too_few_calls_is_marked(ratio: r.Interval, rough: bool) -> 
     study = repaired(latency_ratio={"1": ratio}, throughput_ratio={"8": ratio})
     row = rows("overview", study)[f"{studies.ROWS[1].name}+static-scale"]
     assert [(row[title] or "").startswith("~") for title in ("ms at N = 1", "img/s @ N")] == [rough, rough]
-    assert "~: of too few calls for limits" in text("overview", study)
+    assert "or of too few calls for limits" in text("overview", study)
+
+
+def test_a_time_that_was_not_raced_is_marked_beside_those_that_were() -> None:
+    study = studies.full()
+    assert study.race is not None and study.recommendation is not None
+    raced = {contestant.variant for contestant in study.race.contestants}
+    for section, title in (("overview", "img/s @ N"), ("cost_and_stability", "Throughput")):
+        shown = {name: row[title] for name, row in rows(section, study).items() if name and row[title]}
+        assert raced < set(shown) and {name for name, cell in shown.items() if not cell.startswith("~")} == raced
+    assert all((row["ms at N = 1"] or "~").startswith("~") for row in rows("overview", study).values())
+    assert {point.variant for point in study.recommendation.pareto if point.raced} <= raced
+    without = studies.full().model_copy(update={"race": None})
+    assert "~" not in "".join(row["img/s @ N"] or "" for row in rows("overview", without).values())
 
 
 def test_the_posts_table_says_which_variant_ran_at_another_n() -> None:

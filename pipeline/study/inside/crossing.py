@@ -1,7 +1,7 @@
 """What the stage that explains and repairs asks of the worker that looks inside a variant, and what it answers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from isobatch.models.spec.images import Images
@@ -17,6 +17,7 @@ from isobatch.pipeline.workers.wire import Crossing
 class LookAsked(Crossing):
     """One variant on one input set. ``also``: the other sets that the artifact serves, on which a repair is verified.
 
+    ``references``: by set the files that hold the ruler's singles, where its answers are to be compared.
     ``cannot_win``: why a repair can not be the choice, "" where it may be. ``objective``: what a repair is to cost
     least of. ``run_folder``, where it writes, and ``repair_s``, what others leave of the time, are told last.
     """
@@ -35,6 +36,7 @@ class LookAsked(Crossing):
     cannot_win: str = ""
     outcome: Outcome = CLASSES
     objective: str = "throughput"
+    references: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     run_folder: str = ""
     repair_s: float = 0.0
 

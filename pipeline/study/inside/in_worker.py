@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.artifact_cache import unaltered
+from isobatch.models.spec.images import Images
 from isobatch.pipeline.compare.batch_classes import finer_classes
 from isobatch.pipeline.evidence.by_value import first_round
+from isobatch.pipeline.evidence.parts import joined
+from isobatch.pipeline.evidence.stored import read_evidence
 from isobatch.pipeline.explain.causes import Explanation
 from isobatch.pipeline.explain.findings import LayerFinding, Located, Watched, why_closed
 from isobatch.pipeline.explain.locate import locate, look_around
@@ -150,8 +153,15 @@ def _scope(asked: LookAsked, done: Callable[[int], None]) -> Scope:
         screen=_SCREEN,
         enough_s=_ENOUGH_S,
         outcome=asked.outcome,
+        reference=partial(_ruled, asked.references),
         done=done,
     )
+
+
+def _ruled(references: Mapping[str, tuple[str, ...]], images: Images) -> NDArray[Any] | None:
+    """The ruler's singles [n, values] of a set, from its files; None where there are none."""
+    files = references.get(images.name)
+    return joined([read_evidence(Path(file)) for file in files]).singles if files else None
 
 
 def _climbed(asked: LookAsked, bench: Bench, scope: Scope, seconds: float) -> list[Tried]:

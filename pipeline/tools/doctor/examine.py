@@ -84,15 +84,16 @@ def _probe(wanted: dict[str, str]) -> Probes:
 
         def ask(name: str, function: str, payload: Any) -> Any:
             try:
-                return workers.call(wanted, f"isobatch.models.machine.probe:{function}", payload)
+                return workers.call(wanted, function, payload)
             except WorkerError as error:
                 errors[name] = error.reason
                 return None
 
-        torch = ask("torch", "torch_probe", list(wanted)) or {}
-        ort = ask("onnxruntime", "ort_probe", None) or {}
-        device = ask("GPU", "cuda_probe", None) or {}
-        saturates = {name: ask(name, "engine_saturates", name) for name in engines if name in torch.get("engines", ())}
+        torch = ask("torch", "isobatch.models.machine.in_worker:torch_probe", list(wanted)) or {}
+        ort = ask("onnxruntime", "isobatch.models.machine.in_worker:ort_probe", None) or {}
+        device = ask("GPU", "isobatch.models.machine.in_worker:cuda_probe", None) or {}
+        there = [name for name in engines if name in torch.get("engines", ())]
+        saturates = {name: ask(name, "isobatch.models.machine.in_worker:engine_saturates", name) for name in there}
     told = {name: saturated for name, saturated in saturates.items() if saturated is not None}
     return Probes(torch, ort, told, errors, lacking(), version(), device)
 

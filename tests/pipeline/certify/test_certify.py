@@ -22,7 +22,7 @@ from isobatch.pipeline.certify.stage import OUT_OF_TIME, certify
 from isobatch.pipeline.inputs.storing import store_images
 from isobatch.pipeline.race.crossing import Opening
 from isobatch.pipeline.race.in_worker import Opened
-from isobatch.pipeline.records.study import Policy, VariantResult
+from isobatch.pipeline.records.study import Policy, Race, VariantResult
 from isobatch.pipeline.workers.pool import WorkerError
 from tests.fakes import NO_ARTIFACT
 from tests.models.pytorch.int8.test_ties import MovedConvolution
@@ -115,6 +115,7 @@ class Line:
 
     def __init__(self, runners: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
         self.runners, self.monkeypatch, self.called = runners, monkeypatch, list[str]()
+        self.timed: list[list[str]] = []
 
     def call(self, environment: Any, function: str, payload: dict[str, Any], on_event: Any) -> Any:
         self.called.append(payload["variant"])
@@ -146,7 +147,12 @@ def decided(
         config=config, progress=progress, workers=workers, stage=stage, seconds={}, announce=lambda stage, cost: None
     )
     variants = [result("fp32"), result("bf16")]
-    found = certify(stages, variants, Policy(), race(fp32=200, bf16=100), None)
+
+    def timed_again(variants: list[VariantResult], raced: Race) -> Race:
+        workers.timed.append([one.name for one in variants if one.range])
+        return raced
+
+    found, _ = certify(stages, variants, Policy(), race(fp32=200, bf16=100), None, timed_again)
     return {one.name: one for one in found}, workers
 
 
@@ -171,6 +177,7 @@ def test_a_failure_inside_what_is_shipped_leads_to_the_next(tmp_path: Path, monk
     assert workers.called == ["fp32", "bf16"]
     assert first is not None and (first.to, first.failed_at) == (4, [5])
     assert second is not None and (second.to, second.failed_at) == (6, [9])
+    assert workers.timed == [["fp32"], ["fp32", "bf16"]]  # what a limit asks of the next is asked once it is the choice
 
 
 def test_a_worker_that_ends_early_ends_the_range_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

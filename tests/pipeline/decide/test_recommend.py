@@ -100,6 +100,22 @@ def test_a_tie_is_shown_and_then_broken(first: str, rival: tuple[str, float], ch
     assert why in reasons(found)[other]
 
 
+def test_the_n_of_every_tie_is_recorded() -> None:
+    raced = race(a=101, b=100)
+    at_4 = raced.contestants[1].model_copy(
+        update={"batch_size": 4, "call_s": [s / 2 for s in raced.contestants[1].call_s]}
+    )
+    b = result("b")
+    assert b.cost is not None
+    speeds = b.cost.throughput_img_s | {"4": b.cost.throughput_img_s["8"]}
+    b = b.model_copy(update={"cost": b.cost.model_copy(update={"throughput_img_s": speeds})})
+    found = recommend(
+        [result("a"), b], Policy(), raced.model_copy(update={"contestants": [raced.contestants[0], at_4]})
+    )
+    assert (found.batch_size, found.runner_up, found.runner_up_batch_size) == (8, "b", 4)
+    assert found.ties[0].startswith("Neither a at N = 8, with 1.00") and " nor b at N = 4, with 1.0" in found.ties[0]
+
+
 def test_nothing_is_said_of_answers_that_are_themselves_the_reference() -> None:
     alone = recommend([result("ort-fp32", baseline=True), result("ort-int8", per_second=20)], Policy())
     assert alone.chosen == "ort-fp32" and UNCOMPARED not in alone.because
@@ -365,7 +381,7 @@ def test_what_is_the_reference_itself_has_no_error_and_what_is_not_says_how_ofte
     rough = compared(result("ort-int8", size_mb=25.0), seed=0.01)
     found = recommend([ruler, rough], Policy(), race(ort_fp32=100, ort_int8=101))
     assert (found.chosen, found.decided_by) == ("ort-fp32", "error")
-    assert found.because[-1] == "It has less error against the reference (0 against 0.01)."
+    assert found.because[-1] == "It gives the reference's own outputs, from which the other has an error of 0.01."
     alone = compared(result("fp32", baseline=True, agreement=agreed(16, 16)), seed=1e-7)  # fp64 was not asked for
     assert "It agrees with fp64 on 16 of 16 images, at least 82 %." in recommend([alone], Policy()).because
 
@@ -519,6 +535,23 @@ def test_accuracy_is_the_native_one_only_where_the_singles_are(as_native: bool |
     assert found.chosen == chosen
     if chosen == "steady":
         assert "changes its singles, and the accuracy of these was not measured" in reasons(found)["fast+surgical"]
+
+
+@pytest.mark.parametrize(("same", "chosen"), [(16, "fast+surgical"), (13, "steady"), (None, "steady")])
+def test_a_repair_that_changes_singles_is_judged_by_the_answers_of_these(same: int | None, chosen: str) -> None:
+    own = None if same is None else agreed(same, 16)
+    mended = repair(singles_as_native=False, agreement=own)
+    fast = result("fast", "batch-variant", per_second=200, agreement=agreed(16, 16), repairs=[mended])
+    found = recommend([result("steady", agreement=agreed(16, 16)), fast], Policy())
+    assert found.chosen == chosen
+    if chosen == "steady":
+        why = reasons(found)["fast+surgical"]
+        assert ("these were not compared with it" if same is None else "agrees with fp64 on 13 of 16") in why
+
+
+def test_a_repair_of_what_nobody_compared_is_no_better_known() -> None:
+    fast = result("fast", "batch-variant", agreement_note="fp64 gave no answer to compare with", repairs=[repair()])
+    assert recommend([fast], Policy(stability="none")).chosen is None
 
 
 def test_what_would_change_the_choice_names_the_other_one() -> None:

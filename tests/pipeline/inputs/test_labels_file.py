@@ -98,7 +98,7 @@ def test_an_npz_without_images_says_how_to_name_them(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds a, b: call the images 'images'"):
         one(tmp_path, tmp_path / "mine.npz")
     (tmp_path / "junk.npz").write_bytes(b"PK\x03\x04junk")
-    with pytest.raises(InputError, match="is no readable"):
+    with pytest.raises(InputError, match="holds no readable"):
         one(tmp_path, tmp_path / "junk.npz")
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from isobatch.pipeline.inputs import InputError, SetsAsked, own
+from isobatch.pipeline.inputs import InputError, SetsAsked, npy, own
 from isobatch.pipeline.inputs.choose import Choice
+from isobatch.pipeline.storage.files import StoreError
 
 from .helpers import noise, one
 
@@ -115,4 +116,21 @@ def test_files_that_are_no_array(tmp_path: Path, content: bytes) -> None:
 def test_a_file_cut_short(tmp_path: Path) -> None:
     path = saved(tmp_path, FLOATS)
     path.write_bytes(path.read_bytes()[:-8])
+    assert code_of(tmp_path, path, "no readable arrays") == "npy-format"
+
+
+def test_an_npz_that_is_damaged_is_named_and_a_full_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "mine.npz"
+    np.savez_compressed(path, images=FLOATS)
+
+    def full(*_: object) -> str:
+        raise StoreError("cannot write: no space")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(npy, "write_bytes", full)
+        with pytest.raises(StoreError, match="no space"):
+            one(tmp_path, path)
+    whole = bytearray(path.read_bytes())
+    whole[100:110] = b"\xff" * 10  # inside of what is compressed
+    path.write_bytes(whole)
     assert code_of(tmp_path, path, "no readable arrays") == "npy-format"

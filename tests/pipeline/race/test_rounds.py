@@ -131,7 +131,7 @@ def test_the_race_ends_when_nobody_is_left() -> None:
 def test_the_best_n_is_found_on_calls_that_price_nothing(sizes: list[int], best: int) -> None:
     a = entry("a", lambda n: timed(0.1 + 0.1 * n))
     assert preliminary(a, sizes) == (0.1 + 0.1 * best) / best
-    assert (a.batch_size, a.call_s) == (best, [])
+    assert (a.batch_size, a.call_s) == (best, []) and a.tried_s == {n: (0.1 + 0.1 * n) / n for n in sizes}
     assert a.contestant.asked == [(n, 3) for n in sizes]  # type: ignore[attr-defined]
 
 

@@ -57,6 +57,21 @@ def test_an_answer_that_turns_is_counted_and_one_that_stays_is_not(case: str) ->
     assert not any(flipped(same).values())
 
 
+def test_singles_that_changed_are_compared_with_the_reference_where_there_is_one() -> None:
+    images: Any = rows_of([1, 2], [4, 3], [5, 6])
+    flips: Any = type("Flips", (), {"run": lambda self, images: images[:, ::-1].copy()})()
+    native: Any = Moved(np.zeros(2), np.zeros(2))
+
+    def seen(ruled: Rows | None) -> tuple[bool, ...] | None:
+        scope = Scope([images], [2], {}, passes=every_size, reference=lambda images: ruled)
+        found = verify(native, flips, images, scope)
+        assert found.batch_invariant and not found.singles_as_native
+        return found.as_reference
+
+    assert seen(np.array([[2.0, 1.0], [4.0, 3.0], [9.0, 8.0]])) == (True, False, True)
+    assert seen(None) is None and seen(np.zeros((3, 5))) is None
+
+
 def test_raw_outcomes_are_their_bytes() -> None:
     images: Any = rows_of([1, 2], [3, 4])
     moved: Any = Moved(images.rows[0], np.nextafter(images.rows[0], np.float32(9)))

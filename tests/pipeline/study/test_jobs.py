@@ -92,12 +92,18 @@ def result(*isas: str) -> VariantResult:
 
 
 @pytest.mark.parametrize(
-    ("isas", "chosen"), [(("native", "avx2"), "native"), (("avx2", "native"), "native"), (("avx2",), None)]
+    ("isas", "search", "chosen"),
+    [
+        (("native", "avx2"), "default", "native"),
+        (("avx2", "native"), "full", "native"),
+        (("avx2",), "default", None),
+        (("avx2",), "full", "avx2"),
+    ],
 )
 def test_what_a_cap_emulates_is_explained_under_another_setting(
-    tmp_path: Path, isas: tuple[str, ...], chosen: str | None
+    tmp_path: Path, isas: tuple[str, ...], search: Any, chosen: str | None
 ) -> None:
-    planned = study(tmp_path)
+    planned = study(tmp_path, replace(CONFIG, explain=search))
     point = explain._deciding(planned, result(*isas), planned.sets[0])
     assert (point and point.isa) == chosen
 

@@ -51,6 +51,27 @@ def test_a_study_that_is_stopped_leaves_what_it_knows(
     assert "pending" not in [one["code"] for one in whole["warnings"]]
 
 
+def test_a_study_that_is_stopped_while_its_choice_is_verified_keeps_the_race(
+    tmp_path: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    onnx.save(classifier(), tmp_path / "net.onnx")
+    pictures(tmp_path / "pictures", *(f"{number}.png" for number in range(6)))
+
+    def stopped(*arguments: Any) -> Any:
+        raise KeyboardInterrupt
+
+    raced = (*STUDY[:-4], "--race-seconds", "2", "--certify", "1-3", "--min-agreement", "0")
+    with monkeypatch.context() as patch:
+        patch.setattr(study, "certify", stopped)
+        ended = commands(tmp_path, *raced, "--variants", "ort-fp32,ort-fp16", "--out", "run")
+    assert ended.code == 130, ended.stderr
+    assert "race over " in ended.stderr and "; the choice comes next" in ended.stderr
+    known = report(tmp_path / "run")
+    assert known["pending"] == ["verifying the choice over its range", "recommendation"]
+    assert known["race"]["contestants"] and known["recommendation"] is None
+    assert "still to come: verifying the choice" in (tmp_path / "run" / "report.html").read_text()
+
+
 def test_a_study_goes_on_with_the_images_that_it_began_with(
     tmp_path: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,6 +50,18 @@ def test_the_time_left_scales_with_the_pace_so_far(monkeypatch: pytest.MonkeyPat
     assert progress.left_s == pytest.approx(5.0 * 30.0 / 50.0)  # at the pace of what was done before
 
 
+def test_what_turns_out_to_be_more_work_takes_nothing_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    progress = Progress(quiet=True, stream=io.StringIO())
+    shares = []
+    for left_s in (30.0, 20.0, 90.0, 80.0, 1.0):
+        progress.plan(left_s, real=True)
+        now[0] += 10.0
+        shares.append(progress.share_done)
+    assert shares == sorted(shares) and shares[-1] < 1
+
+
 def test_what_follows_is_part_of_the_estimate_and_a_race_takes_the_seconds_it_is_given(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

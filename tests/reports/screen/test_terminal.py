@@ -84,6 +84,8 @@ def test_the_summary_has_all_it_should() -> None:
     price = "Price: Nothing: no variant that meets every other demand is shown to be faster than its 106 img/s at N = 8"
     assert f"{price}." in " ".join(text.split())
     assert "Warning: no cached ImageNet weights" in text
+    wide = "".join(str(shown) for shown in summary(studies.full(), PATHS, 200))
+    assert "~ marks times that were not raced." in wide and "~ marks" not in text  # it takes no line of its own
     assert "Not measured: int8-pt2e (unavailable: torchao is not installed)" in text
     assert lines[-3:] == [str(path) for path in PATHS.values()]
     assert "…" not in text, "a cell was cut"
@@ -110,6 +112,21 @@ def test_a_repair_that_time_cut_short_is_said_to_be_at_most_this_slow() -> None:
     remedy = "python run.py repair --variant fp32 with this study's flags tries another way"
     assert f"At most this slow: fp32+surgical ({remedy})." in " ".join(told.split())
     assert "another way" not in " ".join(closing(piped("full")))
+
+
+def test_a_repair_that_is_no_candidate_for_want_of_a_comparison_says_so() -> None:
+    study = studies.full()
+    other = [
+        v.model_copy(
+            update={"repairs": [one.model_copy(update={"singles_as_native": False}) for one in v.repairs or []]}
+        )
+        if v.name == "bf16"
+        else v
+        for v in study.variants
+    ]
+    told = " ".join(printed(study.model_copy(update={"variants": other}), io.StringIO()).split())
+    assert "No candidate: bf16+surgical (accuracy unknown against the limit of 2 points: the surgical repair" in told
+    assert "No candidate" not in piped("full")
 
 
 def test_rows_that_do_not_fit_are_named() -> None:

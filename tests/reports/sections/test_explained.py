@@ -159,7 +159,7 @@ def test_the_repairs_tell_whether_they_hold_what_they_change_and_cost() -> None:
     assert re.fullmatch(r"0\.\d+ x \(.*\) at N = 8; 0\.\d+ x \(.*\) at N = 16", rows["int8-x86"][4] or "")
     assert rows["ort-int8-dynamic"] == ("surgical", "does not hold", "54 of 139", None, None)
     told = text("repairs", studies.full())
-    assert "ort-int8-dynamic+surgical: it does not hold: 3 of 16 images still differ at N = 16." in told
+    assert "ort-int8-dynamic+surgical: 3 of 16 images still differ at N = 16." in told
     assert f"checked bitwise over {explained.SCOPE}." in told
 
 

@@ -10,6 +10,7 @@ from isobatch.reports.blocks import Block, Code, Line, Link
 from isobatch.reports.sections import Section, all_sections, write_all
 from isobatch.reports.sections.answer import headline, not_measured, scope
 from isobatch.reports.sections.race import in_short, price_line
+from tests.pipeline.decide.test_ranges import verified
 from tests.pipeline.results import race
 from tests.reports import studies
 
@@ -109,6 +110,16 @@ def test_the_price_is_told_against_the_fastest_and_fp32() -> None:
     assert "About 2.8 x the throughput of ort-fp32" in text
 
 
+def test_the_price_is_not_told_against_one_called_batch_invariant_that_the_range_rejected() -> None:
+    failed = verified(4, (5, "batch", 0))
+    fast = studies.measured(studies.ROWS[4]._replace(top1=0.976))
+    fast = fast.model_copy(update={"verdict": "batch-invariant", "range": failed})
+    study = studies.study([fast, *(v for v in studies.full().variants if v.name != fast.name)])
+    paid = decided(study).price_of_stability
+    assert paid is not None and paid.variant == fast.name
+    assert f"{fast.name}, which is top1-stable" in words(price_line(study))
+
+
 def test_a_repaired_choice_has_its_price_too() -> None:
     study = studies.mended()
     assert words(headline(study)) == "Deploy int8-x86+surgical, 8 images at a time"
@@ -122,7 +133,7 @@ def test_a_repaired_choice_is_marked_in_the_overview_and_joined_in_the_picture()
     (table,) = [b for b in written("overview", studies.mended()) if isinstance(b, blocks.Table)]
     assert table.chosen is not None
     row = table.rows[table.chosen]
-    assert row[:2] == ("int8-x86+surgical", "batch-invariant") and row[7:9] == ("23.4", "164 @ 8")
+    assert row[:2] == ("int8-x86+surgical", "batch-invariant") and row[7:9] == ("~23.4", "~164 @ 8")
     (figure,) = [b for b in written("cost_and_stability", studies.mended()) if isinstance(b, blocks.Figure)]
     (rings,) = [layer for layer in figure.spec["layer"] if layer.get("transform") == [{"filter": "datum.chosen"}]]
     assert rings["mark"]["type"] == "point"
@@ -149,9 +160,7 @@ def test_the_first_screen_says_what_decided_the_runner_up_and_how_sure_that_is()
     unsure = decided(study).model_copy(update={"sureness": r.Sureness(share=0.79, resamples=4000)})
     doubted = study.model_copy(update={"recommendation": unsure})
     assert words(headline(doubted)) == "Deploy ort-int8, 8 images at a time; ort-int8-qoperator is as good"
-    assert study.race is not None
-    other_n = [one.model_copy(update={"batch_size": 4}) for one in study.race.contestants]
-    at_4 = doubted.model_copy(update={"race": study.race.model_copy(update={"contestants": other_n})})
+    at_4 = study.model_copy(update={"recommendation": unsure.model_copy(update={"runner_up_batch_size": 4})})
     assert words(headline(at_4)).endswith("; ort-int8-qoperator at N = 4 is as good")
 
 
@@ -161,13 +170,24 @@ def of_error(variant: r.VariantResult, error: float) -> r.VariantResult:
     return variant.model_copy(update={"comparisons": comparisons})
 
 
-@pytest.mark.parametrize(("error", "said"), [(0.5, " and less error against the reference"), (0.011, "")])
+@pytest.mark.parametrize(("error", "said"), [(0.5, " and less error against fp64"), (0.011, "")])
 def test_the_fastest_is_said_to_have_less_error_where_it_has(error: float, said: str) -> None:
     study = studies.full()
     errors = {"ort-int8": 0.01, "ort-int8-qoperator": error}
     variants = [of_error(v, errors[v.name]) if v.name in errors else v for v in study.variants]
     text = in_short(study.model_copy(update={"variants": variants}))
     assert text.startswith(f"Decided by speed{said}; runner-up ort-int8-qoperator, 1.02 x the time; sureness 92 %")
+
+
+def test_the_reference_itself_is_not_said_to_have_less_error() -> None:
+    study = studies.full()
+    ruler = {"comparisons": [], "agreement": None, "baseline": True}
+    variants = [v.model_copy(update=ruler) if v.name == "ort-int8" else v for v in study.variants if v.name != "fp64"]
+    text = in_short(study.model_copy(update={"variants": variants}))
+    assert text.startswith("Decided by speed and the reference's own outputs; runner-up ort-int8-qoperator")
+    first = decided(study).model_copy(update={"decided_by": "error"})
+    by_error = study.model_copy(update={"variants": variants, "recommendation": first})
+    assert in_short(by_error).startswith("Decided by the reference's own outputs, among the fastest; ")
 
 
 def test_the_rounds_of_the_only_one_that_was_raced_decided_nothing() -> None:

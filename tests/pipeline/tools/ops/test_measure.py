@@ -21,12 +21,12 @@ from isobatch.models.operations.table import (
 from isobatch.models.registry import load
 from isobatch.pipeline.records.study import Environment, Tool
 from isobatch.pipeline.tools.ops import measure as ops
+from isobatch.pipeline.tools.ops.in_worker import measure_op
 from isobatch.pipeline.tools.ops.measure import (
     InArithmetic,
     OperationResult,
     OpsReport,
     measure_arithmetics,
-    measure_op,
 )
 from isobatch.pipeline.workers import pool as execute
 from isobatch.pipeline.workers.pool import Workers
