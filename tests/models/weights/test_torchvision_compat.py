@@ -47,8 +47,8 @@ print(is_compile_supported("cpu"), sys.modules["torch._dynamo.utils"].is_compile
 
 WANTED_NOW = """
 import sys
-from isobatch.models.weights import torchvision_compat
-with torchvision_compat._compiler_later():
+from isobatch.models.spec.templates.network_torchvision import compiler_later
+with compiler_later():
     from torch._dynamo.utils import is_compile_supported
     from torch._dynamo.utils import istype
 assert sys.modules["torch._dynamo.utils"].istype is istype
