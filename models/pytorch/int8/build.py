@@ -204,4 +204,4 @@ def _store(
     integer, total = int8_layers(net), int8_layers(net) + weight_layers(net)
     notes = () if integer == total else (f"{integer} of {total} weight layers run in int8, the others in float32",)
     size_bytes = sum((folder / name).stat().st_size for name in (WEIGHTS_FILE, LAYERS_FILE))
-    return Manifest(recipe, size_bytes, int8_layers=integer, weight_layers=total, notes=notes)
+    return Manifest(recipe, size_bytes, notes=notes)
