@@ -141,7 +141,7 @@ def try_graph(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
 def try_network(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
     """A ``Trial`` of what a factory made with each set of ``TrialAsked``."""
     asked = TrialAsked.of(payload)
-    tried = [load("isobatch.models.user_trial:tried")(asked.network, images, asked.outcome) for images in asked.images]
+    tried = load("isobatch.models.user_trial:tried")(asked.network, asked.images, asked.outcome)
     exported = None
     if all(attempt.refusal for attempt in tried) and tried[-1].in_own_types:
         images, cache = asked.images[-1], ArtifactCache(Path(asked.cache) / "artifacts")
