@@ -153,8 +153,10 @@ def try_network(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
 def refused_sizes(payload: dict[str, Any], emit: Emit) -> list[str | None]:
     """For each of ``SizesAsked``: why the network takes no images of it, or None where it does."""
     asked = SizesAsked.of(payload)
-    refusal = load("isobatch.models.weights.networks:refusal")
-    return [refusal(asked.model, asked.num_classes, height, width) for height, width in asked.sizes]
+    refusals: list[str | None] = load("isobatch.models.weights.networks:refusals")(
+        asked.model, asked.num_classes, asked.sizes
+    )
+    return refusals
 
 
 def build(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
