@@ -16,7 +16,7 @@ from safetensors.numpy import save
 from isobatch.models.spec.outcome import Outcome
 from isobatch.models.spec.plain import to_plain
 from isobatch.pipeline.evidence.evidence import Evidence, Pass, Rows, bits
-from isobatch.pipeline.records.errors import StoreError as StoreError  # with the functions that raise it
+from isobatch.pipeline.records.errors import StoreError
 from isobatch.pipeline.storage.files import write_bytes
 
 
