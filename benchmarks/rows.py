@@ -77,7 +77,7 @@ def _evidence(singles: NDArray[Any], passes: tuple[Pass, ...], rows: dict[str, A
         rows=({passes[0].id: (np.arange(len(singles)), singles)} | rows).__getitem__,
         call_s={planned.id: (0.1,) for planned in passes},
         effective={},
-        clip_shares=None,
+        clips=None,
         peak_memory_bytes=0,
         readback={},
     )

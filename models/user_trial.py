@@ -1,6 +1,7 @@
 """A torch network of the user's tried on the study's own images: does it give each its own row, and what is in it?"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from isobatch.models.ort.trial import SEEN, Tried, chosen, of_other_shapes
 from isobatch.models.pytorch.calls import Call, Interceptor
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import Network
+from isobatch.models.user_copy import private_copy
 from isobatch.models.user_factory import as_numbers, as_the_user_has_it, keyword_of
 from isobatch.models.user_outputs import arrays, tensors, with_rows
 from isobatch.models.user_types import in_own_types
@@ -25,12 +27,20 @@ _AS_ONNX = {"sigmoid": "Sigmoid", "sigmoid_": "Sigmoid", "_softmax": "Softmax", 
             "addmm": "Gemm", "linear": "Gemm", "mm": "Gemm"}  # fmt: skip
 
 
-def tried(network: Network, images: Images, asked: str = "auto") -> Tried:
-    """What came of one, two and a few images of this set; see ``isobatch.models.ort.trial.tried``.
+def tried(network: Network, sets: Sequence[Images], asked: str = "auto") -> list[Tried]:
+    """What came of one, two and a few images of each set; see ``isobatch.models.ort.trial.tried``.
 
-    Raises WeightsError where an output has no row for each image, OnnxError where it has not the outcome ``asked``.
+    The network is made once, and each set runs in a copy of it. Raises WeightsError where an output has no row for each
+    image, OnnxError where it has not the outcome ``asked``.
     """
     net = as_the_user_has_it(float_network(network))
+    in_types = cache(lambda: in_own_types(network))
+    return [_tried(private_copy(net), in_types, network, images, asked) for images in sets]
+
+
+def _tried(
+    net: nn.Module, in_types: Callable[[], nn.Module | None], network: Network, images: Images, asked: str
+) -> Tried:
     name, called = keyword_of(net), told_name(network.model)
     few = images.read(0, min(len(images), SEEN))
     pair = few[:2] if len(few) > 1 else np.concatenate([few, few])
@@ -38,7 +48,7 @@ def tried(network: Network, images: Images, asked: str = "auto") -> Tried:
         single, two = arrays(_called(net, pair[:1], name)), arrays(_called(net, pair, name))
     except Exception as error:  # networks check their input with errors of any kind
         refusal = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        return Tried(refusal, in_own_types=_takes(in_own_types(network), pair))
+        return Tried(refusal, in_own_types=_takes(in_types(), pair))
     try:
         places = with_rows(single, two)
     except TypeError as error:

@@ -117,7 +117,7 @@ def run(
     round_: int = 0,
     probes: bool = True,
     passes: Sequence[Pass] | None = None,
-    clip_shares: Mapping[str, float] | None = None,
+    clips: Mapping[str, tuple[int, int]] | None = None,
     inputs: str = "seed",
 ) -> Evidence:
     """The evidence of a fake network, run as a worker runs a real one."""
@@ -129,7 +129,7 @@ def run(
         if chosen.kind != "singles":
             rows[chosen.id] = kept_rows(singles, alone[0], chosen, _through(network, chosen, round_))
     call_s = {chosen.id: (0.01,) * ((chosen.stop - chosen.start) // chosen.batch_size) for chosen in planned}
-    return Evidence("fake", inputs, round_, planned, rows.__getitem__, call_s, {}, clip_shares, 0, {})
+    return Evidence("fake", inputs, round_, planned, rows.__getitem__, call_s, {}, clips, 0, {})
 
 
 def _through(network: Network, chosen: Pass, round_: int) -> NDArray[Any]:

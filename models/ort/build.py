@@ -172,12 +172,9 @@ def _float_graph(spec: VariantSpec, request: BuildRequest) -> tuple[Artifact, on
 
 
 def _manifest(source: Artifact, folder: Path, recipe: Mapping[str, Json], notes: tuple[str, ...] = ()) -> Manifest:
-    layers = weight_layers(onnx.load_model(folder / MODEL_FILE))
     return Manifest(
         recipe={**source.manifest.recipe, **recipe},
         size_bytes=(folder / MODEL_FILE).stat().st_size,
-        int8_layers=sum(layer.stored == "int8" for layer in layers),
-        weight_layers=len(layers),
         notes=source.manifest.notes + notes,
     )
 

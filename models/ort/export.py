@@ -14,7 +14,7 @@ import onnx
 
 from isobatch.models.ort.as_torch import difference_on_images, own_error
 from isobatch.models.ort.check_user_file import LIMIT_BYTES, CheckedModel, OnnxError, check_onnx
-from isobatch.models.ort.graph import quantized_nodes, weight_layers
+from isobatch.models.ort.graph import quantized_nodes
 from isobatch.models.ort.session import MODEL_FILE, in_words
 from isobatch.models.shared.time_limit import TimeLimit, time_limit
 from isobatch.models.spec.artifact_cache import BuildRequest
@@ -210,6 +210,5 @@ def _manifest(model: onnx.ModelProto, recipe: dict[str, Json], *notes: str) -> M
     return Manifest(
         recipe={**recipe, "opset": opset},
         size_bytes=model.ByteSize(),
-        weight_layers=len(weight_layers(model)),
         notes=notes,
     )

@@ -21,7 +21,6 @@ from isobatch.models.weights.networks import (
     read_state,
     read_torch_weights,
     skeleton,
-    weight_layers,
     with_state,
 )
 from isobatch.models.weights.state_dicts import State
@@ -48,8 +47,7 @@ def build(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manifest:
         notes = tuple(_notes(state, dtype))
         save_file(converted(state, dtype), path)
     (folder / NETWORK_FILE).write_text(json.dumps({"model": network.model, "num_classes": network.num_classes}))
-    layers = weight_layers(skeleton(network.model, network.num_classes))
-    return Manifest(recipe=spec.recipe, size_bytes=path.stat().st_size, weight_layers=layers, notes=notes)
+    return Manifest(recipe=spec.recipe, size_bytes=path.stat().st_size, notes=notes)
 
 
 def open_runner(artifact: Artifact, settings: RunnerSettings) -> ExaminedTorchRunner:

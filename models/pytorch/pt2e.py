@@ -28,7 +28,7 @@ from isobatch.models.spec.words import (
     VariantUnavailable,
 )
 from isobatch.models.weights.model_name import channels_of
-from isobatch.models.weights.networks import float_network, read_state, skeleton, stem, weight_layers
+from isobatch.models.weights.networks import float_network, read_state, skeleton, stem
 from isobatch.models.weights.state_dicts import State
 
 WEIGHTS_FILE = "weights.safetensors"
@@ -48,7 +48,6 @@ def build(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manifest:
     _check_torchao(spec)
     network, images = request.network, request.images
     net = float_network(network)
-    layers = weight_layers(net)
     with _quiet(), torch.no_grad():
         size = images.shape[2], images.shape[3]
         observed = _observed(net, size)
@@ -60,9 +59,8 @@ def build(spec: VariantSpec, request: BuildRequest, folder: Path) -> Manifest:
     scales = {node.name: list(node.args[1:3]) for node in _rounded(graph)}  # and zero points, by node
     about = {"model": network.model, "num_classes": network.num_classes, "size": size, "scales": scales}
     (folder / GRAPH_FILE).write_text(json.dumps(about, indent=1))
-    integer = sum(tensor.dtype == torch.int8 for tensor in state.values())
     size_bytes = sum((folder / name).stat().st_size for name in (WEIGHTS_FILE, GRAPH_FILE))
-    return Manifest(spec.recipe, size_bytes, int8_layers=integer, weight_layers=layers)
+    return Manifest(spec.recipe, size_bytes)
 
 
 def open_runner(artifact: Artifact, settings: RunnerSettings) -> Pt2eRunner:

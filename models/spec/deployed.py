@@ -18,6 +18,7 @@ import itertools
 import json
 import math
 import re
+import sys
 import threading
 import time
 import warnings
@@ -26,6 +27,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np

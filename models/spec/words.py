@@ -78,13 +78,11 @@ class Manifest(Plain):
     """What a builder says of what it built. ``size_bytes`` is what a deployment would ship (weights and graph).
 
     ``recipe``: for int8 the observer, granularity, symmetry, reduce_range and types, as plain JSON values.
-    ``int8_layers`` of ``weight_layers`` hold int8 weights. ``notes``: surprises worth a line in the report.
+    ``notes``: surprises worth a line in the report.
     """
 
     recipe: Mapping[str, Any]
     size_bytes: int
-    int8_layers: int = 0
-    weight_layers: int = 0
     notes: tuple[str, ...] = ()
 
 

@@ -1,5 +1,6 @@
 """Networks by name: as empty shapes, as float networks with weights, as torchvision's quantizable twins."""
 
+from collections.abc import Sequence
 from functools import cache
 from inspect import isfunction
 from pathlib import Path
@@ -63,13 +64,9 @@ def skeleton(model: str, num_classes: int) -> nn.Module:
     if read_name(model).kind != "torchvision":
         return architecture(model, num_classes)
     try:
-        return _shapes_of(model, num_classes)
+        with torch.device("meta"), _Unfilled():
+            return architecture(model, num_classes)
     except NotImplementedError:  # RegNet computes its widths with tensors, which the meta device cannot
-        return architecture(model, num_classes)
-
-
-def _shapes_of(model: str, num_classes: int) -> nn.Module:
-    with torch.device("meta"), _Unfilled():
         return architecture(model, num_classes)
 
 
@@ -89,22 +86,29 @@ class _Unfilled(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def refusal(model: str, num_classes: int, height: int, width: int) -> str | None:
-    """Why this network takes no images of that size, in its own words; None where it takes them, or cannot be asked.
+def refusals(model: str, num_classes: int, sizes: Sequence[tuple[int, int]]) -> list[str | None]:
+    """Why this network takes no images of each (height, width), in its own words; None where it takes them.
 
-    Runs the shapes alone, without values, where the network is torchvision's.
+    Runs one image of each. torchvision's run with weights of zero, each held as a single number: asking for shapes
+    alone would load torch's compiler, which takes longer.
     """
+    net = skeleton(model, num_classes)
+    if read_name(model).kind == "torchvision":
+        net = with_state(net, {name: _zeros_like(tensor) for name, tensor in net.state_dict().items()})
+    return [_refusal(net, torch.zeros(1, channels_of(model), *size)) for size in sizes]
+
+
+def _refusal(net: nn.Module, image: Tensor) -> str | None:
     try:
         with torch.inference_mode():
-            if read_name(model).kind == "torchvision":
-                _shapes_of(model, num_classes)(torch.empty(1, channels_of(model), height, width, device="meta"))
-            else:
-                architecture(model, num_classes)(torch.zeros(1, channels_of(model), height, width))
-    except NotImplementedError:  # RegNet's widths, or an operation whose shape cannot be computed without values
-        return None
+            net(image)
     except Exception as error:  # networks check their input with errors of any kind
         return " ".join(str(error).split()) or type(error).__name__
     return None
+
+
+def _zeros_like(tensor: Tensor) -> Tensor:
+    return torch.zeros((), dtype=tensor.dtype).expand(tensor.shape)
 
 
 def quantizable_skeleton(model: str, num_classes: int) -> nn.Module | None:

@@ -22,7 +22,7 @@ _DRAWN_BITS = 24  # sums of such numbers are exact in float64, whatever the orde
 _COLOURS = 3
 
 
-def random_state(model: str, num_classes: int = 1000, seed: int = SEED, net: nn.Module | None = None) -> State:
+def random_state(model: str, num_classes: int = 1000, net: nn.Module | None = None) -> State:
     """A complete float32 state dict: centred He-uniform weights, small biases, calibrated BatchNorm statistics.
 
     The weights are exact functions of PCG64's raw integers (variance 2 / fan-in; He et al., 2015), each filter minus
@@ -32,7 +32,7 @@ def random_state(model: str, num_classes: int = 1000, seed: int = SEED, net: nn.
     that close to a tie. ``net``: what a factory has made of ``model``; the weights become its own.
     Raises ValueError for an unknown model, WeightsError for one that does not take that batch.
     """
-    stream = PCG64(seed)
+    stream = PCG64(SEED)
     net = architecture(model, num_classes) if net is None else net
     net.requires_grad_(False)  # of torchvision's initial values only buffers stay
     for name, parameter in net.named_parameters():

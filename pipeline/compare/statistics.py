@@ -34,9 +34,9 @@ def rate_lower(events: float, n: float, alpha: float = ALPHA) -> float:
     return 0.0 if events == 0 else float(betaincinv(events, n - events + 1, alpha))
 
 
-def rate_interval(events: int, n: int, alpha: float = ALPHA) -> tuple[float, float]:
-    """The exact two-sided 1 - alpha interval of a rate (Clopper and Pearson 1934)."""
-    return rate_lower(events, n, alpha / 2), rate_upper(events, n, alpha / 2)
+def rate_interval(events: int, n: int) -> tuple[float, float]:
+    """The exact two-sided 1 - ALPHA interval of a rate (Clopper and Pearson 1934)."""
+    return rate_lower(events, n, ALPHA / 2), rate_upper(events, n, ALPHA / 2)
 
 
 def drop_upper(only_reference_right: float, only_variant_right: float, n: float, alpha: float = ALPHA) -> float:

@@ -113,8 +113,8 @@ _TALK = (*_COPIED, "timeout_s", "offline", *_ELSEWHERE)
 
 
 def explains(config: Mapping[str, Any]) -> bool:
-    """Whether a report's configuration asks for an explanation; reports of earlier versions say so by true or false."""
-    return config.get("explain", True) not in (False, "none")
+    """Whether a report's configuration asks for an explanation."""
+    return bool(config.get("explain") != "none")
 
 
 def read_config(arguments: argparse.Namespace) -> Config:

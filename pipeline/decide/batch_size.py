@@ -6,6 +6,7 @@ from isobatch.pipeline.records.wording import number
 NEAR = 2.0
 """Who takes longer than so many times the fastest is clearly slower."""
 
+_MOST, _WITHIN = 3, 1.15  # of the N worth a preliminary: how many, and how near to the best
 _SAFELY = 0.95  # of the limit: what a preliminary time has to keep, so that the race's own limit keeps it too
 
 
@@ -37,12 +38,12 @@ def roughly(cost: Cost | None, policy: Policy) -> tuple[int, float] | None:
     return best, open_to[best] / best
 
 
-def promising(cost: Cost, policy: Policy, most: int = 3, within: float = 1.15) -> list[int]:
-    """The N worth a preliminary: the best of the passes, and up to ``most`` in all that are nearly as good there."""
+def promising(cost: Cost, policy: Policy) -> list[int]:
+    """The N worth a preliminary: the best of the passes, and up to three in all that are nearly as good there."""
     open_to = admissible(cost, policy)
     order = sorted(open_to, key=lambda n: open_to[n] / n)
     best = open_to[order[0]] / order[0] if order else 0.0
-    return [n for n in order[:most] if open_to[n] / n <= within * best]
+    return [n for n in order[:_MOST] if open_to[n] / n <= _WITHIN * best]
 
 
 def falls_short(cost: Cost | None, policy: Policy) -> str:

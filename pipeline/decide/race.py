@@ -71,9 +71,7 @@ class Ratios:
         return all(firm[at] or self.standing(at, margin) != "undecided" for at in range(len(self.ratio)))
 
 
-def ratios(
-    times: Times, spread: float = 0.0, waited: Times | None = None, seed: int = 0, resamples: int = RESAMPLES
-) -> Ratios:
+def ratios(times: Times, spread: float = 0.0, waited: Times | None = None, resamples: int = RESAMPLES) -> Ratios:
     """The ratios of a race, by resampling its rounds; the leader is found again in each resample.
 
     ``spread``: that of a contestant's cost from race to race, drawn for each resample anew. ``waited``: of each time,
@@ -97,7 +95,7 @@ def ratios(
     rounds = len(times)
     if rounds < LOOKS[0]:
         return Ratios(ratio, None, None, None, rounds)
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     resampled = random.integers(0, rounds, (resamples, rounds))
     again = np.stack([np.median(column[resampled], axis=1) for column in logs.T], axis=1)
     alone = again if waited is None else _alone(times, waited, resampled, random)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from isobatch.models.shared.regular_files import file_sha256
 from isobatch.models.spec.deployed import code_files
-from isobatch.pipeline.deploy.record import SETTINGS_FILE, VerificationRecord
+from isobatch.pipeline.deploy.record import SETTINGS_FILE, VerificationRecord, read_record
 from isobatch.pipeline.deploy.serve import TIMEOUT_S, Files, Served, ServeError, differing_sizes, run_served
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Record
@@ -33,8 +33,12 @@ class Checking:
     say: Callable[[str], None] = lambda text: None
 
 
-def check(record: VerificationRecord, folder: Path, how: Checking) -> Iterator[Claim]:
-    """Every claim of the record. Where a file is not what it should be the rest is not run, unless it is trusted."""
+def check(path: Path, how: Checking) -> Iterator[Claim]:
+    """Every claim of a folder's record, or of a record.json. Raises UsageError as ``read_record``.
+
+    Where a file is not what it should be the rest is not run, unless it is trusted.
+    """
+    record, folder = read_record(path), path if path.is_dir() else path.parent
     model: dict[str, Path] = {file.file: folder / file.file for file in record.files}
     if how.trust:
         files = Files(record.serving, model, code=_code_beside(record, folder))
@@ -52,7 +56,7 @@ def check(record: VerificationRecord, folder: Path, how: Checking) -> Iterator[C
                 continue
             where = f"{inputs.name}, {counted(threads, 'thread')}"
             how.say(f"running {record.variant} on {where}")
-            yield from run_claims(files, folder / inputs.file, threads, expected, where, how, record.batch_invariant)
+            yield from _run_claims(files, folder / inputs.file, threads, expected, where, how, record.batch_invariant)
 
 
 def _digests(record: VerificationRecord, folder: Path) -> dict[Path, str]:
@@ -61,7 +65,10 @@ def _digests(record: VerificationRecord, folder: Path) -> dict[Path, str]:
 
 
 def _file_claims(record: VerificationRecord, folder: Path) -> Iterator[Claim]:
-    yield from digest_claims(_digests(record, folder))
+    for file, digest in _digests(record, folder).items():
+        seen = file_sha256(file)
+        claim = f"{file.name} is the file that was verified"
+        yield Claim(claim=claim, holds=seen == digest, found=f"sha256 {seen[:16]}", ran=False)
     expected = {**code_files(record.serving.runtime), SETTINGS_FILE: record.serving.text()}
     for name, data in expected.items():
         same = _bytes(folder / name) == data
@@ -70,15 +77,7 @@ def _file_claims(record: VerificationRecord, folder: Path) -> Iterator[Claim]:
         yield Claim(claim=f"{name} is what Isobatch writes for this record", holds=same, found=outcome, ran=False)
 
 
-def digest_claims(digests: Mapping[Path, str]) -> Iterator[Claim]:
-    """Whether each file has the SHA-256 that it had."""
-    for file, digest in digests.items():
-        seen = file_sha256(file)
-        claim = f"{file.name} is the file that was verified"
-        yield Claim(claim=claim, holds=seen == digest, found=f"sha256 {seen[:16]}", ran=False)
-
-
-def run_claims(
+def _run_claims(
     files: Files, images: Path, threads: int, expected: Mapping[int, str], where: str, how: Checking, invariant: bool
 ) -> Iterator[Claim]:
     """What a fresh process shows of these files on these images, beside the sums expected by N."""

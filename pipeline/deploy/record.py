@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -15,8 +15,6 @@ from isobatch.pipeline.records.study import Environment, Real, Record, Repair
 RECORD_FILE, SETTINGS_FILE, CARD_FILE, INPUTS_FILE = "record.json", "settings.json", "MODEL_CARD.md", "images.npy"
 MODEL_FILES = ("weights.safetensors", "network.json", "layers.json", "repair.json", "model.onnx")
 """All that an artifact may consist of: numbers and graphs, no code."""
-
-R = TypeVar("R", bound=Record)
 
 SHA = r"^[0-9a-f]{64}$"
 _IMAGES = r"^images(-[A-Za-z0-9_-]{1,60})?\.np[yz]$"
@@ -190,7 +188,7 @@ class VerificationRecord(Record):
         return {o.batch_size: o.sha256 for o in self.outputs if (o.inputs, o.threads) == (inputs, threads)}
 
 
-def read_json_file(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a small regular file from outside. Raises UsageError with the reason."""
     try:
         return read_object(path, _MOST_BYTES)
@@ -203,9 +201,10 @@ def read_json_file(path: Path) -> dict[str, Any]:
 def read_record(path: Path) -> VerificationRecord:
     """A record from outside. Raises UsageError for one that is damaged, or names files that are not beside it."""
     file = path / RECORD_FILE if path.is_dir() else path
-    record = read_as(VerificationRecord, file, read_json_file(file))
-    require_beside(file, [*(s.file for s in record.files), *(stored.file for stored in record.inputs)])
-    require_known([output.inputs for output in record.outputs], [stored.name for stored in record.inputs])
+    record = _as_record(file, _read_json(file))
+    _require_beside(file, [*(s.file for s in record.files), *(stored.file for stored in record.inputs)])
+    if unknown := {output.inputs for output in record.outputs} - {stored.name for stored in record.inputs}:
+        raise UsageError("record", f"the record has outputs of {sorted(unknown)[0]!r}, and no such images")
     if record.batch_sizes[-1] > record.serving.largest_batch:
         raise UsageError("record", f"{file} has outputs of N = {record.batch_sizes[-1]}, which its loader splits")
     for stored in record.inputs:
@@ -215,23 +214,22 @@ def read_record(path: Path) -> VerificationRecord:
     return record
 
 
-def read_as(kind: type[R], file: Path, content: object) -> R:
-    """The content of a file as a record of this kind. Raises UsageError where it is none."""
+def _as_record(file: Path, content: dict[str, Any]) -> VerificationRecord:
+    if content.get("schema_version") == 1:
+        raise UsageError(
+            "record",
+            f"{file} has a form of before the first release (schema version 1), which is no longer read: make it anew "
+            "with repair or deploy",
+        )
     try:
-        return kind.model_validate(content)
+        return VerificationRecord.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "it"
         raise UsageError("record", f"{file} is no verification record: {where}: {first['msg']}") from error
 
 
-def require_known(asked: Sequence[str], there: Sequence[str]) -> None:
-    """Raise UsageError where a record has outputs of images that are not there."""
-    if unknown := {*asked} - {*there}:
-        raise UsageError("record", f"the record has outputs of {sorted(unknown)[0]!r}, and no such images")
-
-
-def require_beside(record: Path, names: Sequence[str]) -> None:
+def _require_beside(record: Path, names: Sequence[str]) -> None:
     """Raise UsageError unless these are plain files beside the record."""
     for name in names:
         file = record.parent / name

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,12 +90,11 @@ def run_served(
     images: Path,
     threads: int,
     batch_sizes: Iterable[int],
-    done: Callable[[int], None] = lambda n: None,
     *,
     turn: bool = True,
     timeout_s: float = TIMEOUT_S,
 ) -> dict[int, Served]:
-    """By N the outputs' sums of the images of an .npy or .npz file, from a fresh process. ``done`` is told of each N.
+    """By N the outputs' sums of the images of an .npy or .npz file, from a fresh process.
 
     N = 1 is always among them, and the first. The process has a group of its own, which ends with this call, dies with
     this thread, may use no more memory than untrusted files are given, and may be silent for ``timeout_s``. Raises
@@ -123,7 +122,7 @@ def run_served(
         finally:
             os.close(telling)
         try:
-            served = _heard(listening, order, done, timeout_s)
+            served = _heard(listening, order, timeout_s)
             process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             raise ServeError("it did not end after its last answer") from None
@@ -140,7 +139,7 @@ def run_served(
     return served
 
 
-def _heard(listening: int, order: Sequence[int], done: Callable[[int], None], timeout_s: float) -> dict[int, Served]:
+def _heard(listening: int, order: Sequence[int], timeout_s: float) -> dict[int, Served]:
     served: dict[int, Served] = {}
     for line in _lines(listening, timeout_s):
         try:
@@ -150,7 +149,6 @@ def _heard(listening: int, order: Sequence[int], done: Callable[[int], None], ti
         if len(served) == len(order) or row.n != order[len(served)]:
             raise ServeError(f"a fresh process answered for N = {row.n}, which was not asked")
         served[row.n] = row
-        done(row.n)
     return served
 
 

@@ -94,7 +94,7 @@ class Evidence:
     rows: Callable[[str], Rows]
     call_s: Mapping[str, tuple[float, ...]]
     effective: Mapping[str, Any]
-    clip_shares: Mapping[str, float] | None
+    clips: Mapping[str, tuple[int, int]] | None  # by quantized layer how many values are at a clip limit, of how many
     peak_memory_bytes: int
     readback: Mapping[str, str]  # what the libraries say of the ISA, threads and settings in effect
     machine: str = ""  # what decides bits where it ran: processor, caps, versions (``environment.machine``)
@@ -102,7 +102,6 @@ class Evidence:
     device_memory: Mapping[str, int] | None = None
     warm_up_s: tuple[float, ...] = ()
     outcome: Outcome = CLASSES  # what is read from a row
-    clip_seen: Mapping[str, int] | None = None  # by layer how many values ``clip_shares`` rests on
 
     @property
     def singles(self) -> NDArray[Any]:

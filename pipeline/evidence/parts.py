@@ -60,8 +60,7 @@ def joined(parts: Sequence[Evidence]) -> Evidence:
         rows=rows_of,
         call_s={p.id: tuple(s for e, planned in piece for s in e.call_s[planned.id]) for p, piece in pieces.items()},
         warm_up_s=tuple(s for part in parts for s in part.warm_up_s),
-        clip_shares=_clip_shares(parts),
-        clip_seen=_clip_seen(parts),
+        clips=_clips(parts),
         peak_memory_bytes=max(part.peak_memory_bytes for part in parts),
     )
 
@@ -83,16 +82,11 @@ def _goes_on(before: Pass, after: Pass) -> bool:
     return replace(before, start=before.stop, stop=after.stop) == after
 
 
-def _clip_shares(parts: Sequence[Evidence]) -> dict[str, float] | None:
-    """The mean over the parts, each as heavy as it has images."""
-    if any(part.clip_shares is None for part in parts):
+def _clips(parts: Sequence[Evidence]) -> dict[str, tuple[int, int]] | None:
+    counts = [part.clips for part in parts if part.clips is not None]
+    if len(counts) < len(parts):
         return None
-    heavy = [(part.clip_shares or {}, part.span[1] - part.span[0]) for part in parts]
-    total = sum(count for _, count in heavy)
-    return {layer: sum(shares[layer] * count / total for shares, count in heavy) for layer in heavy[0][0]}
-
-
-def _clip_seen(parts: Sequence[Evidence]) -> dict[str, int] | None:
-    if any(part.clip_seen is None for part in parts):
-        return None
-    return {layer: sum((part.clip_seen or {})[layer] for part in parts) for layer in parts[0].clip_seen or {}}
+    return {
+        layer: (sum(clips[layer][0] for clips in counts), sum(clips[layer][1] for clips in counts))
+        for layer in counts[0]
+    }

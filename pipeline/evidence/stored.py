@@ -16,10 +16,8 @@ from safetensors.numpy import save
 from isobatch.models.spec.outcome import Outcome
 from isobatch.models.spec.plain import to_plain
 from isobatch.pipeline.evidence.evidence import Evidence, Pass, Rows, bits
-from isobatch.pipeline.records.errors import StoreError as StoreError  # with the functions that raise it
+from isobatch.pipeline.records.errors import StoreError
 from isobatch.pipeline.storage.files import write_bytes
-
-_LATER = ("clip_seen", "device_memory", "outcome")  # left out as in files of earlier versions, where there is nothing
 
 
 def write_evidence(path: Path, evidence: Evidence) -> None:
@@ -29,9 +27,8 @@ def write_evidence(path: Path, evidence: Evidence) -> None:
         if chosen.kind != "singles":
             index, values = evidence.rows(chosen.id)
             arrays |= {f"{chosen.id}/index": index, f"{chosen.id}/values": bits(values)}
-    kept = [field for field in fields(Evidence) if field.name != "rows"]
-    stored = [f.name for f in kept if f.name not in _LATER or getattr(evidence, f.name) != f.default]
-    facts = {name: to_plain(getattr(evidence, name)) for name in stored} | {
+    kept = [field.name for field in fields(Evidence) if field.name != "rows"]
+    facts = {name: to_plain(getattr(evidence, name)) for name in kept} | {
         "dtype": evidence.singles.dtype.name,
         "passes": [astuple(chosen) for chosen in evidence.passes],
     }
@@ -81,8 +78,11 @@ def read_evidence(path: Path) -> Evidence:
             rows=rows_of,
             passes=passes,
             call_s={name: tuple(seconds) for name, seconds in facts.pop("call_s").items()},
-            warm_up_s=tuple(facts.pop("warm_up_s", ())),
-            outcome=Outcome.of(facts.pop("outcome", None) or {}),
+            warm_up_s=tuple(facts.pop("warm_up_s")),
+            clips=None
+            if (clips := facts.pop("clips")) is None
+            else {name: (lost, of) for name, (lost, of) in clips.items()},
+            outcome=Outcome.of(facts.pop("outcome")),
             **{name: value for name, value in facts.items() if name != "dtype"},
         )
     except OSError as error:

@@ -141,7 +141,7 @@ def try_graph(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
 def try_network(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
     """A ``Trial`` of what a factory made with each set of ``TrialAsked``."""
     asked = TrialAsked.of(payload)
-    tried = [load("isobatch.models.user_trial:tried")(asked.network, images, asked.outcome) for images in asked.images]
+    tried = load("isobatch.models.user_trial:tried")(asked.network, asked.images, asked.outcome)
     exported = None
     if all(attempt.refusal for attempt in tried) and tried[-1].in_own_types:
         images, cache = asked.images[-1], ArtifactCache(Path(asked.cache) / "artifacts")
@@ -153,8 +153,10 @@ def try_network(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
 def refused_sizes(payload: dict[str, Any], emit: Emit) -> list[str | None]:
     """For each of ``SizesAsked``: why the network takes no images of it, or None where it does."""
     asked = SizesAsked.of(payload)
-    refusal = load("isobatch.models.weights.networks:refusal")
-    return [refusal(asked.model, asked.num_classes, height, width) for height, width in asked.sizes]
+    refusals: list[str | None] = load("isobatch.models.weights.networks:refusals")(
+        asked.model, asked.num_classes, asked.sizes
+    )
+    return refusals
 
 
 def build(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:

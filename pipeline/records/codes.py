@@ -62,13 +62,8 @@ CODES: dict[str, CodeMeaning] = {
     ),
     "record": _error(
         "The verification record cannot be used.",
-        "It is damaged, or names files that do not lie beside it as plain files.",
-        "Give the folder that deploy or repair wrote, with all of its files.",
-    ),
-    "not-trusted": _error(
-        "The artifact of a verification record is a program, and was not run.",
-        "Records of earlier versions hold TorchScript, which runs with your rights when it is loaded.",
-        "Ask for a folder written by this version, which holds numbers only; SECURITY.md says when --trust is right.",
+        "It is damaged, names files that lie beside it as no plain files, or was written before the first release.",
+        "Give the folder that deploy or repair wrote, with all of its files; an old one is made anew with them.",
     ),
     "nothing-chosen": _error(
         "There is nothing to ship: the run recommends no variant.",

@@ -511,7 +511,7 @@ class Repair(Record):
     latency_ratio: dict[str, Interval] = Field(default={}, json_schema_extra=VOLATILE)
     unpriced: str | None = None  # why it holds and was not timed, where that was decided beforehand
     memory_ratio: Real | None = None  # of processes that serve the two alone: of ``repair`` only
-    delivery: Delivery | None = None  # how to make it again; None: it does not hold, or an older run
+    delivery: Delivery | None = None  # how to make it again; None: it does not hold
     range: Range | None = Field(default=None, json_schema_extra=VOLATILE)  # None: it was never the choice
     note: str = ""
 

@@ -164,7 +164,7 @@ def _kept(stages: Stages, job: Job, file: Path) -> Evidence | None:
     except StoreError:
         return None
     here = machine(GridPoint.of(job.condition).environment, device_facts(stages, job))
-    return kept if kept and kept.machine in (here, "") else None  # older files do not tell
+    return kept if kept and kept.machine == here else None
 
 
 def _run(

@@ -23,18 +23,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print every claim; 1 where one fails."""
-    from isobatch.pipeline.deploy.check import Checking, holding
-    from isobatch.pipeline.deploy.older import check_any
+    from isobatch.pipeline.deploy.check import Checking, check, holding
     from isobatch.reports.escape import clean
-
-    path = Path(arguments.record)
 
     def say(text: str) -> None:
         print(clean(text), file=sys.stderr, flush=True)
 
     timeout_s = seconds("--timeout", arguments.timeout)
     claims = []
-    for claim in check_any(path, Checking(arguments.trust, timeout_s, say)):
+    for claim in check(Path(arguments.record), Checking(arguments.trust, timeout_s, say)):
         claims.append(claim)
         if not arguments.json:
             print(clean(f"{'holds' if claim.holds else 'FAILS'}: {claim.claim}: {claim.found}"), flush=True)

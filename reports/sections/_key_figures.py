@@ -128,7 +128,7 @@ def _accuracy(study: Study, choice: VariantResult) -> KeyFigure:
 
 def _price(study: Study) -> KeyFigure:
     label, target, decided = "Price of stability", "cost_and_stability", study.recommendation
-    if decided is None or decided.decided_by is None or speeds.chosen_throughput(study) is None:
+    if decided is None or speeds.chosen_throughput(study) is None:
         return KeyFigure(label, "not known", target, line("it was not measured"))
     paid = decided.price_of_stability
     if paid is None:

@@ -47,9 +47,9 @@ def _prices(race: RaceShown | None) -> TypeGuard[RaceShown]:
 
 
 def in_short(study: Study) -> str:
-    """What decided, the runner-up, how sure it is and how the race went, on one line; empty for older reports."""
+    """What decided, the runner-up, how sure it is and how the race went, on one line; empty without a choice."""
     decided = study.recommendation
-    if decided is None or decided.chosen is None or decided.decided_by is None:
+    if decided is None or decided.chosen is None:
         return ""
     parts = [f"Decided by {_by(study, decided)}"]
     if decided.runner_up:
@@ -99,7 +99,7 @@ def _ratio(decided: Recommendation) -> str:
 def price_line(study: Study) -> Line:
     """What the choice costs against the fastest candidate, and what it gains over the reference precision."""
     chosen, decided = chosen_throughput(study), study.recommendation
-    if decided is None or decided.decided_by is None or chosen is None:
+    if decided is None or chosen is None:
         return line("Unknown: the throughput of the chosen variant was not measured.")
     own = f"{numbers.throughput(chosen.interval)} at N = {chosen.batch_size}"
     paid, gained = decided.price_of_stability, decided.speed_up

@@ -61,7 +61,7 @@ def _pareto(recommendation: Recommendation) -> list[Block]:
 
 
 def _because(study: Study, decided: Recommendation) -> tuple[Line, ...]:
-    """The reasons, their numbers linked to what each rests on; a run of an earlier version says that of none."""
+    """The reasons, their numbers linked to what each rests on; without a choice they rest on all of the table."""
     rests_on = decided.because_rests_on or ["other"] * len(decided.because)
     places = {
         "bytes": chapter(study),

@@ -78,7 +78,7 @@ def _order(study: Study) -> Iterator[Line]:
         f"{numbers.count(equal)} of the {numbers.counted(len(made), 'repeat comparison')} of "
         f"{numbers.counted(len(repeated), 'variant')} bit-equal"
     )
-    how = _HOW[bool(study.config.get("thorough", True))]  # earlier versions had one plan
+    how = _HOW[bool(study.config.get("thorough"))]
     if unequal:
         yield views.named(study, f"Execution out of order cannot be ruled out for {_names(unequal)}: {scope}. {how}.")
         return

@@ -5,8 +5,14 @@ import numpy as np
 import pytest
 import torch
 
+from isobatch.models.pytorch.float import build
+from isobatch.models.registry import find_variant
 from isobatch.models.shared.regular_files import Altered
+from isobatch.models.spec.artifact_cache import ArtifactCache, BuildRequest
+from isobatch.models.spec.images import Images
+from isobatch.models.spec.words import Network
 from isobatch.models.user_factory import FactoryError, as_the_user_has_it, code_of, made, with_one_output
+from isobatch.models.user_trial import tried
 from isobatch.models.weights.model_name import ModelName, read_name
 from isobatch.models.weights.networks import with_state
 from isobatch.models.weights.other_networks import described, own_network
@@ -139,6 +145,21 @@ def test_resolving_weights_calls_the_factory_once(name: str, weights: str, tmp_p
     calls.clear()
     found = resolve(weights, counted, tmp_path / "cache", True, print)
     assert len(calls) == 1 and found.num_classes is None
+
+
+def test_trying_several_sets_calls_the_factory_once_and_a_float_artifact_not_at_all(name: str, tmp_path: Path) -> None:
+    found = resolve("auto", name.replace("two", "counted"), tmp_path / "cache", True, print)
+    network = Network(found.model, found.path, found.sha256, 4)
+    sets = []
+    for side in (8, 12):
+        np.zeros((2, 3, side, side), np.float32).tofile(f"{side}")
+        sets.append(Images(str(side), str(tmp_path / f"{side}"), "float32", (2, 3, side, side), ""))
+    calls = sys.modules[name.partition(":")[0]].calls
+    calls.clear()
+    assert [one.refusal for one in tried(network, sets)] == [None, None] and len(calls) == 1
+    calls.clear()
+    build(find_variant("fp32"), BuildRequest(network, None, ArtifactCache(tmp_path)), tmp_path)
+    assert calls == []
 
 
 def test_other_code_is_another_network(name: str, tmp_path: Path) -> None:

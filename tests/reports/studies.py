@@ -434,7 +434,7 @@ def unasked() -> r.Study:
     nothing = dict.fromkeys(("origins", "origins_complete", "locating", "growth", "repairs"))
     found = full()
     variants = [v.model_copy(update=nothing) for v in found.variants]
-    return found.model_copy(update={"variants": variants, "config": {**found.config, "explain": False}})
+    return found.model_copy(update={"variants": variants, "config": {**found.config, "explain": "none"}})
 
 
 @cache

@@ -63,15 +63,15 @@ def build_dynamic(spec: VariantSpec, request: BuildRequest, folder: Path) -> Man
 
     Raises VariantUnavailable where there are none, without the engine, or where the network is an ONNX file.
     """
-    network = request.network
+    network, original = request.network, float_network(request.network)
     with quantized_engine(spec.recipe["engine"]), known_deprecations():
-        net = quantize_dynamic(float_network(network), {nn.Linear}, torch.qint8)  # type: ignore[no-untyped-call]
+        net = quantize_dynamic(original, {nn.Linear}, torch.qint8)  # type: ignore[no-untyped-call]  # a copy
     if not int8_layers(net):
         raise VariantUnavailable(
             f"{told_name(network.model)} has no linear layer, and torch's dynamic quantization converts nothing else",
             "choose ort-int8-dynamic, which converts convolutions",
         )
-    return _store(net, skeleton(network.model, network.num_classes), request, spec.recipe, folder)
+    return _store(net, original, request, spec.recipe, folder)
 
 
 def quantized(fused: nn.Module, ranges: Ranges, reduce_range: bool) -> nn.Module:
@@ -204,4 +204,4 @@ def _store(
     integer, total = int8_layers(net), int8_layers(net) + weight_layers(net)
     notes = () if integer == total else (f"{integer} of {total} weight layers run in int8, the others in float32",)
     size_bytes = sum((folder / name).stat().st_size for name in (WEIGHTS_FILE, LAYERS_FILE))
-    return Manifest(recipe, size_bytes, int8_layers=integer, weight_layers=total, notes=notes)
+    return Manifest(recipe, size_bytes, notes=notes)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from isobatch.models.spec.templates.network_canonical import Cut, InCanonicalShape
 from isobatch.models.spec.templates.network_compiled import Compiled
 from isobatch.models.spec.templates.network_int8 import rebuilt, round_scales
-from isobatch.models.spec.templates.network_torchvision import OPTIONS, operators_defined
+from isobatch.models.spec.templates.network_torchvision import OPTIONS, compiler_later, operators_defined
 
 # -- from here on: part of every script --
 
@@ -76,7 +76,8 @@ def skeleton(about: dict[str, Any], kind: str = "", **options: Any) -> nn.Module
 
     Facts stand behind the name, as in ``resnet18[channels=1]``.
     """
-    from torchvision.models import get_model
+    with compiler_later():
+        from torchvision.models import get_model
 
     name, _, told = about["model"].rstrip("]").partition("[")
     facts = dict(fact.split("=") for fact in told.split(",") if fact)

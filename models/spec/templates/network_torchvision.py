@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -13,6 +17,7 @@ import torch
 # As torchvision sets them itself when it loads its trained weights: the auxiliary heads serve training only.
 WITHOUT_AUXILIARY = {"aux_logits": False, "init_weights": False, "transform_input": True}
 OPTIONS = {"googlenet": WITHOUT_AUXILIARY, "inception_v3": WITHOUT_AUXILIARY}
+COMPILER = "torch._dynamo.utils"
 
 
 def operators_defined() -> Any:
@@ -40,3 +45,38 @@ def operators_defined() -> Any:
         schema = f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
         definitions.define(schema)  # type: ignore[no-untyped-call]
     return definitions
+
+
+class Later(ModuleType):
+    """Stands where a module belongs until something is wanted of it. A function is wanted when it is called."""
+
+    def is_compile_supported(self, *arguments: Any) -> Any:
+        """As the module's own."""
+        return self._own().is_compile_supported(*arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # the import system asks for some
+            raise AttributeError(name)
+        return getattr(self._own(), name)
+
+    def _own(self) -> ModuleType:
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+        return importlib.import_module(self.__name__)
+
+
+@contextmanager
+def compiler_later() -> Iterator[None]:
+    """While torchvision is imported: without torch's compiler, which takes nearly as long to load as torch itself.
+
+    torchvision imports it for one question that its detection operators ask when they are called. It is loaded then.
+    """
+    if COMPILER in sys.modules:
+        yield
+        return
+    later = sys.modules[COMPILER] = Later(COMPILER)
+    try:
+        yield
+    finally:
+        if sys.modules.get(COMPILER) is later:
+            del sys.modules[COMPILER]

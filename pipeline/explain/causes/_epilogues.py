@@ -18,7 +18,6 @@ from isobatch.models.spec.interventions import Accumulators
 from isobatch.pipeline.explain.summation.exact import fused_multiply_add
 
 Floats = NDArray[np.float32]
-Chosen = tuple[NDArray[np.int64], ...]
 _FIRST = 512  # elements that sort out most formulas before the others are looked at
 
 

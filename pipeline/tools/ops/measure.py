@@ -19,8 +19,6 @@ from isobatch.pipeline.records.study import Environment, Real, Record, Tool
 from isobatch.pipeline.workers.pool import WorkerError, Workers
 from isobatch.pipeline.workers.wire import Crossing, Told
 
-SEED = 42069
-BATCH_SIZES = (2, 3, 4, 8, 16, 32)
 EMULATED_WITHOUT = "conv2d"  # what is left out where an arithmetic is emulated: minutes of work that nobody deploys
 
 

@@ -14,7 +14,6 @@ from isobatch.pipeline.workers.wire import Told
 THREADS = 2
 """Threads of every search for a fault: one of them shows only with several. Innocent networks are given one."""
 
-SEED = 42069
 _TIMEOUT_S = 300.0
 _FAULT_COST, _TRIAL_COST = 3.0, 0.1  # rough seconds, for the progress display
 

@@ -59,7 +59,6 @@ def test_half_types_are_stored_as_such_at_half_the_size(
     assert stored["bn1.num_batches_tracked"].dtype == torch.int64
     full = resnet18_artifact("fp32").manifest.size_bytes
     assert 0.49 < artifact.manifest.size_bytes / full < 0.51
-    assert artifact.manifest.weight_layers == 21
 
 
 def test_an_artifact_holds_only_numbers(resnet18_artifact: Built) -> None:

@@ -15,11 +15,10 @@ def test_the_weights_are_the_same_on_every_machine(resnet18_state: State) -> Non
     assert fingerprint(arrays) == "dd2c057166e019e85fb76d0583e4c3ff860733f060d78b6f5b55de4b0ee12795"
 
 
-def test_seeds_differ_and_torchs_random_state_is_left_alone() -> None:
+def test_torchs_random_state_is_left_alone() -> None:
     before = torch.random.get_rng_state()
-    first, again, other = (random_state("shufflenet_v2_x0_5", 3, seed) for seed in (1, 1, 2))
-    name = "fc.weight"
-    assert torch.equal(first[name], again[name]) and not torch.equal(first[name], other[name])
+    first, again = (random_state("shufflenet_v2_x0_5", 3)["fc.weight"] for _ in range(2))
+    assert torch.equal(first, again)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 

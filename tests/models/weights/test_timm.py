@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from isobatch.models.weights.checkpoint import WeightsError
 from isobatch.models.weights.model_name import kind_of, own_code, read_name
-from isobatch.models.weights.networks import architecture, check_known, refusal
+from isobatch.models.weights.networks import architecture, check_known, refusals
 from isobatch.models.weights.other_networks import timm_view
 from isobatch.models.weights.resolve import resolve
 
@@ -31,7 +31,7 @@ def test_a_network_of_timms_has_its_channels_classes_and_pictures(tmp_path: Path
     net = architecture(f"{SMALL}[channels=1]", 7)
     with torch.inference_mode():
         assert net(torch.zeros(2, 1, 64, 64)).shape == (2, 7)
-    assert refusal(SMALL, 7, 64, 64) is None
+    assert refusals(SMALL, 7, [(64, 64)]) == [None]
     view = timm_view(read_name(SMALL))
     assert view is not None and (view.size, view.mean) == (160, (0.5, 0.5, 0.5))
     with pytest.raises(ValueError, match="did you mean 'timm:test_resnet'"):

@@ -1,8 +1,13 @@
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 
+from isobatch.models.spec.deployed import code_files
+from isobatch.models.weights.random_weights import random_state
 from isobatch.models.weights.torchvision_compat import STUBBED, torchvision
 
 FAILING_LOAD = """
@@ -47,8 +52,8 @@ print(is_compile_supported("cpu"), sys.modules["torch._dynamo.utils"].is_compile
 
 WANTED_NOW = """
 import sys
-from isobatch.models.weights import torchvision_compat
-with torchvision_compat._compiler_later():
+from isobatch.models.spec.templates.network_torchvision import compiler_later
+with compiler_later():
     from torch._dynamo.utils import is_compile_supported
     from torch._dynamo.utils import istype
 assert sys.modules["torch._dynamo.utils"].istype is istype
@@ -65,3 +70,24 @@ def test_torchs_compiler_is_loaded_when_it_is_asked_and_not_before() -> None:
 def test_what_is_wanted_at_once_is_the_compilers_own() -> None:
     done = subprocess.run([sys.executable, "-c", WANTED_NOW], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines() == ["True"], done.stderr
+
+
+SHIPPED = """
+import sys
+from pathlib import Path
+import numpy as np
+sys.path.insert(0, ".")
+from network import opened
+settings = {"engine": "x86", "type": "float32", "memory_format": "contiguous"}
+run = opened(Path("."), settings, 1)
+print(run(np.zeros((2, 3, 64, 64), np.float32)).shape, {"torch._dynamo", "sympy", "isobatch"} & {*sys.modules})
+"""
+
+
+def test_a_shipped_loader_does_not_load_torchs_compiler(tmp_path: Path) -> None:
+    (tmp_path / "network.py").write_bytes(code_files("torch")["network.py"])
+    (tmp_path / "network.json").write_text(json.dumps({"model": "squeezenet1_0", "num_classes": 3}))
+    save_file(random_state("squeezenet1_0", 3), tmp_path / "weights.safetensors")
+    command = [sys.executable, "-I", "-c", SHIPPED]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == ["(2, 3) set()"], done.stderr

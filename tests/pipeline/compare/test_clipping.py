@@ -9,8 +9,7 @@ PASS = Pass("singles", 1, 0, 1)
 
 def seen(lost: int, of: int) -> list[Evidence]:
     rows = {PASS.id: (np.array([0]), np.zeros((1, 2), np.float32))}
-    shares = {"fc": lost / of}
-    return [Evidence("v", "images", 0, (PASS,), rows.__getitem__, {}, {}, shares, 0, {}, clip_seen={"fc": of})]
+    return [Evidence("v", "images", 0, (PASS,), rows.__getitem__, {}, {}, {"fc": (lost, of)}, 0, {})]
 
 
 @pytest.mark.parametrize(

@@ -24,11 +24,11 @@ def judged(
     network: Network,
     n_images: int = 6,
     batch_sizes: Sequence[int] = (2, 4),
-    clip_shares: Mapping[str, float] | None = None,
+    clips: Mapping[str, tuple[int, int]] | None = None,
     inputs: str = "seed",
 ) -> InputsVerdict | None:
-    first = run(network, n_images, batch_sizes, clip_shares=clip_shares, inputs=inputs)
-    second = run(network, n_images, batch_sizes, round_=1, clip_shares=clip_shares, inputs=inputs)
+    first = run(network, n_images, batch_sizes, clips=clips, inputs=inputs)
+    second = run(network, n_images, batch_sizes, round_=1, clips=clips, inputs=inputs)
     return inputs_verdict([OneCondition(CONDITION, first, comparisons(first, second, None, CONDITION))], n_images)
 
 
@@ -96,23 +96,27 @@ def test_not_repeatable_comes_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("network", "clip_shares", "says"),
+    ("network", "clips", "says"),
     [
         (fakes.with_nan(ROWS, from_size=1), None, "6 of 6 images have NaN or infinite outputs run alone"),
         (fakes.with_nan(ROWS, from_size=4), None, "4 of 4 images have NaN or infinite outputs at N = 4"),
         (fakes.constant(ROWS), None, "All 6 images have one and the same output row"),
-        (fakes.faithful(ROWS), {"conv1": 0.002, "fc": 0.034}, "Layer fc has 3.4 % of its activations at the clip"),
+        (
+            fakes.faithful(ROWS),
+            {"conv1": (2, 1000), "fc": (340, 10_000)},
+            "Layer fc has 3.4 % of its activations at the clip",
+        ),
     ],
 )
-def test_invalid_outputs_are_named(network: Network, clip_shares: Mapping[str, float] | None, says: str) -> None:
-    found = judged(network, clip_shares=clip_shares)
+def test_invalid_outputs_are_named(network: Network, clips: Mapping[str, tuple[int, int]] | None, says: str) -> None:
+    found = judged(network, clips=clips)
     assert found is not None
     assert found.verdict == "invalid"
     assert says in found.decided_by.why
 
 
 def test_one_percent_at_the_limits_is_still_valid() -> None:
-    found = judged(fakes.faithful(ROWS), clip_shares={"fc": 0.01})
+    found = judged(fakes.faithful(ROWS), clips={"fc": (100, 10_000)})
     assert found is not None
     assert (found.verdict, found.clip_layer, found.clip_share) == ("batch-invariant", "fc", 0.01)
 

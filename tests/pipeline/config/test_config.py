@@ -130,10 +130,6 @@ def test_how_far_origins_are_sought_is_one_setting(argv: list[str], expected: st
     assert explains(config(*argv).decisive()) is (expected != "none")
 
 
-def test_reports_of_earlier_versions_say_by_true_or_false_whether_they_explain() -> None:
-    assert explains({"explain": True}) and not explains({"explain": False})
-
-
 @pytest.mark.parametrize(("flags", "expected"), [([], (True, True)), (["--no-repair"], (True, False))])
 def test_repairs_are_skipped_on_request(flags: list[str], expected: tuple[bool, bool]) -> None:
     found = read_config(study_parser().parse_args(["--variants", "fp32", *flags]))

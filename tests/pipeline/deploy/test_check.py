@@ -9,10 +9,8 @@ import onnx
 import pytest
 
 import run
-from isobatch.models.shared.regular_files import file_sha256
 from isobatch.models.spec.deployed import code_files
-from isobatch.pipeline.deploy.check import Checking, Claim, holding
-from isobatch.pipeline.deploy.older import check_any
+from isobatch.pipeline.deploy.check import Checking, Claim, check, holding
 from isobatch.pipeline.deploy.record import read_record
 from isobatch.pipeline.records.errors import UsageError
 from tests.pipeline.deploy.small import IMAGES, WEIGHT, graph, shipped
@@ -26,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def claims(folder: Path, trust: bool = False) -> list[Claim]:
-    return list(check_any(folder, Checking(trust)))
+    return list(check(folder, Checking(trust)))
 
 
 def test_a_record_holds_where_it_was_made(folder: Path) -> None:
@@ -102,60 +100,13 @@ def test_other_settings_than_the_record_has_are_refused(folder: Path) -> None:
     assert not holding(found) and found[-1].found == "it has other settings than the record"
 
 
-def older(folder: Path, runtime: str, artifact: Path) -> Path:
-    """The folder's record as an earlier version wrote it."""
-    record = json.loads((folder / "record.json").read_text())
-    kept = ("kind", "created_utc", "variant", "model", "weights_sha256", "n_comparisons", "repair", "environment")
-    inputs = [{name: one[name] for name in ("name", "file", "sha256", "n")} for one in record["inputs"]]
-    facts = {
-        "schema_version": 1,
-        "artifact": {
-            "file": artifact.name,
-            "sha256": file_sha256(artifact),
-            "size_bytes": artifact.stat().st_size,
-            "runtime": runtime,
-            "streams": 1,
-            "engine": "x86",
-            "optimise": True,
-        },
-        "inputs": inputs,
-        "batch_sizes": [1, 2, 3],
-        "outputs": [{"inputs": "drawn", "threads": 1, "sha256": record["outputs"][0]["sha256"]}],
-    }
-    (folder / "record.json").write_text(json.dumps({name: record[name] for name in kept} | facts))
-    return folder
-
-
-def test_an_older_record_of_a_graph_is_run_as_before(folder: Path) -> None:
-    (folder / "model.onnx").rename(folder / "network.onnx")
-    found = claims(older(folder, "onnxruntime", folder / "network.onnx"))
-    assert holding(found) and len(found) == 4
-
-
-def test_torchscript_of_an_older_record_is_a_program_and_needs_trust(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_record_of_before_the_first_release_is_answered_in_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It writes a file when it is run, as TorchScript can."""
-    torch = pytest.importorskip("torch")
-    mark = tmp_path / "mark"
-
-    class Writes(torch.nn.Module):  # type: ignore[misc,name-defined]
-        def forward(self, images: Any) -> Any:
-            torch.save(images, self.where)
-            return images.flatten(1)[:, :5]
-
-    module = Writes()
-    module.where = str(mark)
-    with pytest.warns((DeprecationWarning, FutureWarning)):
-        torch.jit.trace(module, torch.zeros(2, 3, 4, 4)).save(str(folder / "network.pt"))
-    mark.unlink(missing_ok=True)
-    older(folder, "torch", folder / "network.pt")
-    assert run.main(["verify", str(folder)]) == 2
-    said = capsys.readouterr().err
-    assert "[not-trusted]" in said and "a program, which would run with your rights" in said
-    assert "Nothing was run" in said and not mark.exists()
-    assert run.main(["verify", str(folder), "--trust"]) == 1
-    assert "FAILS: the recorded outputs" in capsys.readouterr().out
+    (folder / "record.json").write_text('{"kind": "isobatch-verification", "schema_version": 1}')
+    assert run.main(["verify", str(folder), "--trust"]) == 2
+    said = capsys.readouterr()
+    assert "is no longer read: make it anew with repair or deploy" in said.err and said.out == ""
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def images(tmp_path: Path) -> Images:
 def evidence(runner: Sensitive, images: Images, passes: tuple[Pass, ...], whole: str = "") -> Evidence:
     ran = run_passes(runner, images, passes, lambda count: None, timed=False)  # type: ignore[arg-type]
     warm_up_s = (float(passes[0].start),)
-    clips = {"layer": float(passes[0].stop)}
+    clips = {"layer": (passes[0].stop, 100)}
     return Evidence(
         variant="fake",
         inputs="drawn",
@@ -54,7 +54,7 @@ def evidence(runner: Sensitive, images: Images, passes: tuple[Pass, ...], whole:
         rows=ran.rows.__getitem__,
         call_s=ran.call_s,
         effective={},
-        clip_shares=clips,
+        clips=clips,
         peak_memory_bytes=passes[0].stop,
         readback={},
         machine="here",
@@ -80,7 +80,7 @@ def test_joined_parts_are_the_whole(images: Images, tmp_path: Path) -> None:
     assert comparisons(found, found, None, AT) == comparisons(whole, whole, None, AT)
     assert found.span == (0, COUNT)
     assert found.peak_memory_bytes == COUNT
-    assert found.clip_shares == {"layer": pytest.approx((12 * 12 + 24 * 12 + COUNT * 5) / COUNT)}
+    assert found.clips == {"layer": (12 + 24 + COUNT, 300)}
     assert (found.machine, found.whole) == ("here", "whole")
     assert found.warm_up_s == (0.0, 12.0, 24.0)
 
