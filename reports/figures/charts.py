@@ -4,18 +4,16 @@ Colours are CSS custom properties of the page (``var(--ink)``), written as attri
 and dark and obeys a content policy that allows no inline style.
 """
 
+import json
 import re
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from isobatch.reports.blocks import Block, Figure, nested
 from isobatch.reports.escape import clean
-from isobatch.reports.figures.drawing_engine import engine
-from isobatch.reports.figures.kept import kept
+from isobatch.reports.figures.kept import drawn
 from isobatch.reports.missing import told
 
 _SVG = "http://www.w3.org/2000/svg"
@@ -54,44 +52,33 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def draw(figure: Figure, kept_in: Path | None = None) -> str:
-    """The figure as one ``<svg>`` element. Each mark is named by its ``<title>``, which appears on hover too.
-
-    ``kept_in``: a folder of drawings made before. Raises DrawingError where it cannot be drawn.
-    """
-    spec = {"$schema": _SCHEMA, **_cleaned(figure.spec), "config": CONFIG}
-    picture = kept(kept_in, spec, lambda: engine().make({"spec": spec}))
-    return _finish(picture.decode(), figure)
-
-
 class Drawings:
-    """The figures of a report, each drawn once, beside the caller's work. ``kept_in``: a folder of earlier drawings."""
+    """The figures among these blocks, and within them, each drawn once, as one ``<svg>`` element each.
 
-    def __init__(self, pool: ThreadPoolExecutor, figures: Iterable[Figure], kept_in: Path | None) -> None:
+    Each mark is named by its ``<title>``, which appears on hover too. ``kept_in``: a folder of earlier drawings.
+    """
+
+    def __init__(self, blocks: Iterable[Block], kept_in: Path | None = None) -> None:
         self.kept_in = kept_in
-        self._drawn = {id(figure): (figure, pool.submit(draw, figure, kept_in)) for figure in figures}
+        figures = [block for block in nested(blocks) if isinstance(block, Figure)]
+        pictures = drawn([_order(figure) for figure in figures], kept_in)
+        self._drawn = {id(figure): (figure, _finished(figure, p)) for figure, p in zip(figures, pictures, strict=True)}
 
     def svg(self, figure: Figure) -> str:
-        """The figure as one ``<svg>`` element; KeyError for a figure that is not among these. Raises as ``draw``."""
-        return self._drawn[id(figure)][1].result()
+        """The figure as one ``<svg>`` element; KeyError for a figure that is not among these. Raises DrawingError."""
+        svg = self._drawn[id(figure)][1]
+        if isinstance(svg, Exception):
+            raise svg
+        return svg
 
     def why_not(self, figure: Figure) -> str | None:
         """Why there is no drawing of this figure; None where there is one."""
-        error = self._drawn[id(figure)][1].exception()
-        return None if error is None else told(error)
+        svg = self._drawn[id(figure)][1]
+        return told(svg) if isinstance(svg, Exception) else None
 
 
-@contextmanager
-def drawings(blocks: Iterable[Block], kept_in: Path | None = None) -> Iterator[Drawings]:
-    """The figures of these blocks and of those within them; on leaving, what was not asked for is not drawn.
-
-    ``kept_in``: a folder for drawings, so that later reports need not draw them again.
-    """
-    pool = ThreadPoolExecutor(1)
-    try:
-        yield Drawings(pool, (block for block in nested(blocks) if isinstance(block, Figure)), kept_in)
-    finally:
-        pool.shutdown(cancel_futures=True)
+def _order(figure: Figure) -> str:
+    return json.dumps({"spec": {"$schema": _SCHEMA, **_cleaned(figure.spec), "config": CONFIG}}, default=str)
 
 
 def _cleaned(value: Any) -> Any:
@@ -105,6 +92,15 @@ def _cleaned(value: Any) -> Any:
 def _rounded(match: re.Match[str]) -> str:
     """A coordinate to a hundredth of a pixel: what is finer nobody sees, and every reader downloads."""
     return f"{float(match[0]):.2f}".rstrip("0").rstrip(".")
+
+
+def _finished(figure: Figure, picture: bytes | Exception) -> str | Exception:
+    if isinstance(picture, Exception):
+        return picture
+    try:
+        return _finish(picture.decode(), figure)
+    except Exception as error:  # it costs this picture only
+        return error
 
 
 def _finish(svg: str, figure: Figure) -> str:

@@ -32,19 +32,17 @@ def html_of(study: Study, sections: Sequence[Written], figures: Drawings) -> str
     places |= {repaired.name: "repairs" for repaired in views.repaired_variants(study)}
 
     def fit(section: Written) -> Written:
-        page("", "", [section], figures)
+        _page("", "", [section], figures)
         return section
 
     try:
-        return page(title, made, sections, figures, places)
+        return _page(title, made, sections, figures, places)
     except Exception:  # what the template cannot take is replaced
-        return page(title, made, [or_why_not(fit, section) for section in sections], figures, places)
+        return _page(title, made, [or_why_not(fit, section) for section in sections], figures, places)
 
 
-def page(
-    title: str, made: str, sections: Sequence[Written], figures: Drawings | None = None, places: Mapping[str, str] = {}
-) -> str:
-    """Sections as one HTML document; ``made``: by what, when. ``figures``: their figures, if they have any.
+def _page(title: str, made: str, sections: Sequence[Written], figures: Drawings, places: Mapping[str, str] = {}) -> str:
+    """Sections as one HTML document; ``made``: by what, when. ``figures``: their figures.
 
     ``places``: by the name at the head of a table's row, the anchor where more is said of it.
 
@@ -64,7 +62,7 @@ def page(
             anchors=anchors,
             places={name: anchor for name, anchor in places.items() if anchor in anchors},
             # escaped by its library, read back as XML
-            svg=lambda figure: Markup(figures.svg(figure) if figures else ""),
+            svg=lambda figure: Markup(figures.svg(figure)),
             style=Markup(style),
             style_hash=f"sha256-{digest}",
         )

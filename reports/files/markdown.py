@@ -80,11 +80,6 @@ def markdown_report(study: Study, written: tuple[Written, ...] | None = None) ->
     return text
 
 
-def document(title: str, made: str, sections: Iterable[Written]) -> str:
-    """Sections as one Markdown document; ``made``: by what, when."""
-    return _document(title, made, map(_section, sections), ())
-
-
 def _document(title: str, made: str, texts: Iterable[str], left_out: Iterable[Written]) -> str:
     parts = [f"# {escaped(title)}", *texts]
     if titles := [section.title for section in left_out]:

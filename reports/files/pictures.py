@@ -1,35 +1,40 @@
 """The main pictures as files of their own, for a slide or a ticket: SVG and PNG, on white paper."""
 
+import json
 import re
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
 
 from isobatch.reports.blocks import Figure, Written
 from isobatch.reports.figures.charts import Drawings
-from isobatch.reports.figures.drawing_engine import engine
-from isobatch.reports.figures.kept import kept
+from isobatch.reports.figures.drawing_engine import DrawingError
+from isobatch.reports.figures.kept import drawn
 
 _STYLE = Path(__file__).with_name("templates") / "style.css"
 _SCALE = 2.0  # pixels of the PNG for each unit of the SVG
 _MARGIN = 16.0
 
 
-def pictures(sections: tuple[Written, ...], drawn: Drawings) -> dict[str, bytes]:
+def pictures(sections: tuple[Written, ...], figures: Drawings) -> dict[str, bytes]:
     """File names with their contents: each section's own pictures, numbered where it has several.
 
     A figure without a drawing has none. Raises DrawingError where a drawing cannot be made a PNG.
     """
     svgs: dict[str, str] = {}
     for section in sections:
-        figures = [block for block in section.blocks if isinstance(block, Figure)]
-        for at, figure in enumerate(figures, 1):
-            stem = section.name.replace("_", "-") + (f"-{at}" if len(figures) > 1 else "")
-            if drawn.why_not(figure) is None:
-                svgs[stem] = standalone(drawn.svg(figure))
-    orders = {stem: partial(engine().make, {"svg": svg, "scale": _SCALE}) for stem, svg in svgs.items()}
-    pngs = {f"{stem}.png": kept(drawn.kept_in, [_SCALE, svg], orders[stem]) for stem, svg in svgs.items()}
-    return pngs | {f"{stem}.svg": svg.encode() for stem, svg in svgs.items()}
+        own = [block for block in section.blocks if isinstance(block, Figure)]
+        for at, figure in enumerate(own, 1):
+            stem = section.name.replace("_", "-") + (f"-{at}" if len(own) > 1 else "")
+            if figures.why_not(figure) is None:
+                svgs[stem] = standalone(figures.svg(figure))
+    files = {f"{stem}.svg": svg.encode() for stem, svg in svgs.items()}
+    orders = [json.dumps({"svg": svg, "scale": _SCALE}) for svg in svgs.values()]
+    for stem, png in zip(svgs, drawn(orders, figures.kept_in), strict=True):
+        if isinstance(png, DrawingError):
+            raise png
+        files[f"{stem}.png"] = png
+    return files
 
 
 def standalone(svg: str) -> str:

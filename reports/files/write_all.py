@@ -7,7 +7,7 @@ from pathlib import Path
 from isobatch.pipeline.records.errors import StoreError
 from isobatch.pipeline.records.study import Study
 from isobatch.pipeline.storage.files import write_bytes
-from isobatch.reports.figures.charts import drawings
+from isobatch.reports.figures.charts import Drawings
 from isobatch.reports.files import json_report
 from isobatch.reports.files.html import html_of
 from isobatch.reports.files.markdown import markdown_report
@@ -35,14 +35,11 @@ def write_reports(study: Study, folder: Path, cache: Path | None = None) -> Repo
     write_bytes(paths["json"], [json_report.study_json(study).encode()])
     sections = write_all(study)
     lost = [Lost(f"the section {section.title!r}", section.lost) for section in sections if section.lost]
-    kept_in = cache and cache / "drawings"
-    with drawings((block for section in sections for block in section.blocks), kept_in) as figures:
-        _attempt("report.md", lost, folder, lambda: {"report.md": markdown_report(study, sections).encode()})
-        shown = [
-            replace(section, blocks=without_pictures(section.blocks, figures.why_not, lost)) for section in sections
-        ]
-        _attempt("report.html", lost, folder, lambda: {"report.html": html_of(study, shown, figures).encode()})
-        _attempt("the files of the pictures", lost, folder / "pictures", lambda: pictures(sections, figures))
+    _attempt("report.md", lost, folder, lambda: {"report.md": markdown_report(study, sections).encode()})
+    figures = Drawings((block for section in sections for block in section.blocks), cache and cache / "drawings")
+    shown = [replace(section, blocks=without_pictures(section.blocks, figures.why_not, lost)) for section in sections]
+    _attempt("report.html", lost, folder, lambda: {"report.html": html_of(study, shown, figures).encode()})
+    _attempt("the files of the pictures", lost, folder / "pictures", lambda: pictures(sections, figures))
     return Reports(paths, tuple(listed_once(lost)))
 
 

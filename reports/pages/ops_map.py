@@ -6,18 +6,16 @@ from isobatch.pipeline.tools.ops.measure import InArithmetic, OperationResult, O
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import STATE_SIGNS, Block, Bullets, Code, Column, Line, Paragraph, Table, Written, line
 
-TITLE = "Single operations: does a row depend on the batch?"
 _EQUAL, _DIFFERS = STATE_SIGNS["yes"], STATE_SIGNS["no"]
 _ROOM = 66  # columns of a terminal of 100 that the operations' names leave
 
 
 def sections(report: OpsReport) -> tuple[Written, ...]:
-    """The map, what it says in classes of N, and every figure behind it."""
+    """The map, what it says in classes of N, and its scope."""
     return (
         Written("map", "Operation by arithmetic by N", "first", tuple(_map(report))),
         Written("classes", "Where rows differ: classes of N", "open", tuple(_classes(report))),
         Written("scope", "Scope", "open", tuple(_scope(report))),
-        Written("figures", "Every operation that differs", "folded", (_figures(report),)),
     )
 
 
@@ -116,31 +114,3 @@ def _trials(arithmetic: InArithmetic) -> Line:
         f"{numbers.counted(comparisons, 'comparison')} of {numbers.count(sum(compared))} elements; "
         f"detection limit 1 of {numbers.one_of(3 / min(compared))} elements",
     )
-
-
-def _figures(report: OpsReport) -> Table:
-    columns = (
-        Column("Arithmetic", "name"),
-        Column("Operation"),
-        Column("N", "number"),
-        Column("Elements differing", "number"),
-        Column("Of", "number"),
-        Column("Largest", "number"),
-        Column("ULP or steps", "number"),
-    )
-    rows = (
-        (
-            arithmetic.arithmetic,
-            op.operation,
-            str(at.batch_size),
-            numbers.count(at.elements_differing),
-            numbers.count(at.elements),
-            numbers.difference(at.max_abs),
-            numbers.ulp(at.max_ulp),
-        )
-        for arithmetic in _looked_into(report)
-        for op in arithmetic.operations
-        for at in op.sizes
-        if at.elements_differing
-    )
-    return Table("Largest: of |batched - singles|, of integer results in steps.", columns, tuple(rows))

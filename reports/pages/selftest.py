@@ -1,8 +1,8 @@
 """The self-test in blocks: every planted fault, what was named against what was planted, and the innocent."""
 
-from isobatch.pipeline.tools.selftest.judge import Outcome, SelfTest, confusion
+from isobatch.pipeline.tools.selftest.judge import Outcome, SelfTest
 from isobatch.reports import numbers
-from isobatch.reports.blocks import Block, Bullets, Code, Column, Line, Paragraph, Row, Table, line, table_of
+from isobatch.reports.blocks import Block, Bullets, Code, Column, Line, Paragraph, Row, line, table_of
 
 
 def blocks(test: SelfTest, verbose: bool) -> list[Block]:
@@ -10,7 +10,7 @@ def blocks(test: SelfTest, verbose: bool) -> list[Block]:
     page: list[Block] = []
     if test.outcomes:
         caption = f"Faults planted in small networks and in ResNet50, {test.threads} threads, seed {test.seed}"
-        page += [table_of(caption, map(_row, test.outcomes)), _confusion(test)]
+        page.append(table_of(caption, map(_row, test.outcomes)))
     problems = [line(Code(outcome.fault.name), f": {outcome.why}.") for outcome in test.outcomes if outcome.why]
     page += [Bullets(tuple(problems))] if problems else []
     if verbose:
@@ -29,24 +29,6 @@ def _row(outcome: Outcome) -> Row:
         Column("Named there"): words,
         Column("State", "state"): outcome.state,
     }
-
-
-def _confusion(test: SelfTest) -> Table:
-    """Planted against named; names are numbered, as nine of them are wider than a terminal."""
-    counts = confusion(test.outcomes)
-    planted = list(
-        dict.fromkeys(
-            word for outcome in test.outcomes for word in (outcome.fault.mechanism, outcome.fault.trigger) if word
-        )
-    )
-    names = [*planted, *sorted({named for _, named in counts} - set(planted))]
-    columns = (Column("Planted"), *(Column(str(i), "number") for i in range(1, len(names) + 1)))
-    rows = [
-        (f"{i} {word}", *(numbers.count(counts[word, name]) if counts[word, name] else None for name in names))
-        for i, word in enumerate(planted, 1)
-    ]
-    rest = "".join(f"; column {i}: {name}" for i, name in enumerate(names, 1) if name not in planted)
-    return Table(f"Planted (rows) against named (columns, by the rows' numbers{rest})", columns, tuple(rows))
 
 
 def _evidence(outcome: Outcome) -> list[Line]:

@@ -16,7 +16,7 @@ from isobatch.reports.blocks import Column, Line, Row, line, table_of, without, 
 from isobatch.reports.inputs_in_words import worded
 from isobatch.reports.screen.rich_blocks import FittedTable, least_width, prose
 from isobatch.reports.sections.answer import headline, warnings
-from isobatch.reports.sections.batch_accuracy import in_short as accuracy_by_n
+from isobatch.reports.sections.batch_accuracy import sentence as accuracy_by_n
 from isobatch.reports.sections.race import in_short, price_line
 
 LINES = 40
@@ -61,8 +61,8 @@ def _answer(study: Study, width: int) -> list[Text]:
     if (answer := study.answer) is None:
         return [Text(f"The question is not answered: {views.not_yet(study)}.")]
     texts = _said(study, line(answer.question), width, 2, "bold") + _said(study, line(answer.sentence), width, 4)
-    if by_n := accuracy_by_n(study):
-        texts += _said(study, line(f"Does accuracy depend on N? {by_n}."), width, 1)
+    if by_n := accuracy_by_n(study, brief=True):
+        texts += _said(study, line("Does accuracy depend on N? ", *by_n), width, 1)
     return texts
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from isobatch.pipeline.compare.accuracy_by_batch_size import SEVERITY, worst_dependence
 from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS
-from isobatch.pipeline.records.study import AccuracyAtN, BatchAccuracy, Dependence, Study, VariantResult
+from isobatch.pipeline.records.study import AccuracyAtN, BatchAccuracy, Study, VariantResult
 from isobatch.pipeline.records.wording import between, condition_words
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Absent, Block, Column, Details, Line, Paragraph, Row, line, table_of
@@ -12,42 +12,27 @@ from isobatch.reports.sections import Section
 from isobatch.reports.sections.accuracy import why_unmeasured
 
 _UNSEEN = "unseen"
-_NAMED = 3  # variants that are named where the same is said of all
+_NAMED = 3  # variants that are named where the same is said of more
 _UNUSABLE = ("not-repeatable", "invalid")
-_ANSWERS: dict[Dependence | None, str] = {
-    "no": "no: no top-1 changed",
-    "equivalent": "within the margin",
-    None: "no margin given",
-    "undecided": "undecided",
-    "not-equivalent": "yes, beyond the margin",
-}
-
 
 Judged = tuple[VariantResult, BatchAccuracy]
 
 
-def sentence(study: Study) -> Line | None:
-    """The answer for all variants in one go; None where nothing labelled was run batched."""
-    judged = sum(len(group) for _, group in _groups(study))
-    text = "; ".join(_said(depends, group, judged) for depends, group in _groups(study))
-    return views.named(study, f"{text[:1].upper()}{text[1:]}.") if text else None
-
-
-def in_short(study: Study) -> str | None:
-    """The same on one line, without figures; None where nothing labelled was run batched."""
+def sentence(study: Study, brief: bool = False) -> Line | None:
+    """The answer for all variants in one go; None where nothing labelled was run batched. ``brief``: one line of it."""
+    groups = _groups(study)
+    judged = sum(len(group) for _, group in groups)
     parts: list[str] = []
-    for depends, group in _groups(study):
-        many = f"{numbers.count(len(group))}{'' if any('variants' in part for part in parts) else ' variants'}"
-        margin = numbers.margin(group[0][1].margin_points)
-        said = {
-            "no": "no",
-            _UNSEEN: _unseen(group),
-            "equivalent": f"within {margin}",
-            "undecided": "undecided",
-            "not-equivalent": f"yes, beyond {margin}",
-        }
-        parts.append(f"{group[0][0].name if len(group) == 1 else many}: {said.get(depends or '', 'top-1 changed')}")
-    return "; ".join(parts) or None
+    for depends, group in groups:
+        said, names = _said(depends, group), [variant.name for variant, _ in group]
+        if brief:
+            many = f"{len(group)}{'' if any('variants:' in part for part in parts) else ' variants'}"
+            parts.append(f"{names[0] if len(group) == 1 else many}: {said}")
+        else:
+            every = f"all {judged} variants" if len(group) == judged > _NAMED else views.listing(names, _NAMED + 1)
+            said = said if parts else f"{said[:1].upper()}{said[1:]}"
+            parts.append(f"{said} for {every} ({_figures(depends, group)})")
+    return views.named(study, f"{'; '.join(parts)}.") if parts else None
 
 
 def _groups(study: Study) -> list[tuple[str | None, list[Judged]]]:
@@ -68,38 +53,34 @@ def _answer(accuracy: BatchAccuracy) -> str | None:
 
 
 def _unseen(group: Sequence[Judged]) -> str:
-    """``no change seen in 16 images, too few to say``: that where only many changes are ruled out."""
+    """``no change seen in 4 to 16 images, too few to say``: that where only many changes are ruled out."""
     asked = [accuracy.margin_points for _, accuracy in group if accuracy.margin_points is not None]
     limit = min(asked, default=DEFAULT_MAX_DROP_POINTS) / 100
     few = ", too few to say" if max(accuracy.changed_upper95 for _, accuracy in group) > limit else ""
-    return f"no change seen in {_images(group, 'image')}{few}"
-
-
-def _images(group: Sequence[Judged], noun: str) -> str:
-    """``16 images``; ``4 to 16 images`` where the variants ran different numbers."""
     fewest, most = (pick(accuracy.singles.n for _, accuracy in group) for pick in (min, max))
-    return f"{'' if fewest == most else f'{numbers.count(fewest)} to '}{numbers.counted(most, noun)}"
+    span = "" if fewest == most else f"{numbers.count(fewest)} to "
+    return f"no change seen in {span}{numbers.counted(most, 'image')}{few}"
 
 
-def _said(depends: str | None, group: Sequence[Judged], judged: int) -> str:
-    """What is said of a group of the ``judged`` variants."""
-    names = views.listing((variant.name for variant, _ in group), 20)
-    if len(group) == judged > _NAMED:
-        names = f"all {judged} variants"
-    bound = numbers.at_most(max(accuracy.changed_upper95 for _, accuracy in group))
-    if depends == "no":
-        of = _images(group, "labelled image")
-        return f"no for {names}: no top-1 of {of} changed at any tested N ({bound} of them would, with 95 % confidence)"
-    if depends == _UNSEEN:
-        return f"{_unseen(group)}, for {names} ({bound} of images change at some tested N, with 95 % confidence)"
+def _said(depends: str | None, group: Sequence[Judged]) -> str:
+    """The answer in words, without figures."""
     margin = numbers.margin(group[0][1].margin_points)
-    begin = {
-        "equivalent": f"within {margin} for {names}",
-        "undecided": f"undecided against {margin} for {names}",
-        "not-equivalent": f"yes, beyond {margin}, for {names}",
-        None: f"top-1 changed for {names}, and --equivalence-margin would say what matters",
+    return {
+        "no": f"no, {_unseen(group)}",
+        _UNSEEN: _unseen(group),
+        "equivalent": f"within {margin}",
+        None: "top-1 changed, no margin given (--equivalence-margin)",
+        "undecided": "undecided",
+        "not-equivalent": f"yes, beyond {margin}",
     }[depends]
-    return f"{begin} ({_worst(group)})"
+
+
+def _figures(depends: str | None, group: Sequence[Judged]) -> str:
+    if depends not in ("no", _UNSEEN):
+        against = f"against {numbers.margin(group[0][1].margin_points)}: " if depends == "undecided" else ""
+        return f"{against}{_worst(group)}"
+    bound = numbers.at_most(max(accuracy.changed_upper95 for _, accuracy in group))
+    return f"{bound} of images change at some tested N, with 95 % confidence"
 
 
 def _worst(group: Sequence[Judged]) -> str:
@@ -131,8 +112,7 @@ def _row(variant: VariantResult, accuracy: BatchAccuracy) -> Row:
     return {
         Column("Variant", "name"): variant.name,
         Column("On"): _on(accuracy),
-        Column("Depends on N?"): unusable
-        or (_unseen([(variant, accuracy)]) if _answer(accuracy) == _UNSEEN else _ANSWERS[accuracy.depends]),
+        Column("Depends on N?"): unusable or _said(_answer(accuracy), [(variant, accuracy)]),
         Column("Top-1 changed at some N", "number"): numbers.events(
             accuracy.changed, accuracy.singles.n, accuracy.changed_upper95
         ),

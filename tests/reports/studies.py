@@ -12,7 +12,8 @@ from isobatch.pipeline.compare.accuracy_by_batch_size import batch_accuracy
 from isobatch.pipeline.decide.fixed_point import answer
 from isobatch.pipeline.decide.recommend import recommend
 from isobatch.pipeline.records import study as r
-from isobatch.reports.figures.charts import drawings
+from isobatch.reports.blocks import Figure
+from isobatch.reports.figures.charts import Drawings
 from isobatch.reports.files.html import html_of
 from isobatch.reports.sections import write_all
 from tests.fakes import noise_by_size, run
@@ -460,8 +461,12 @@ ALL = {
 }
 
 
+def draw(figure: Figure) -> str:
+    """One figure as an ``<svg>`` element."""
+    return Drawings([figure]).svg(figure)
+
+
 def html_report(study: r.Study) -> str:
     """The report of a study as one HTML document, as ``write_reports`` puts it together."""
     sections = write_all(study)
-    with drawings(block for section in sections for block in section.blocks) as figures:
-        return html_of(study, sections, figures)
+    return html_of(study, sections, Drawings(block for section in sections for block in section.blocks))

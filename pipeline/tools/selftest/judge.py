@@ -1,7 +1,6 @@
 """From what the self-test found to what it says: pure functions."""
 
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -53,10 +52,6 @@ class SelfTest:
                 asdict(outcome) | {"mechanism": outcome.mechanism, "triggers": list(outcome.triggers)}
                 for outcome in self.outcomes
             ],
-            "confusion": [
-                {"planted": planted, "named": named, "count": count}
-                for (planted, named), count in sorted(confusion(self.outcomes).items())
-            ],
             "innocence": self.innocence and asdict(self.innocence) | {"upper95": self.innocence.upper95},
             "innocence_failed": self.innocence_failed,
             "threads": self.threads,
@@ -79,24 +74,6 @@ def judged(fault: Fault, examined: Examined, built: Collection[str]) -> Outcome:
         return Outcome(fault, "not checked", f"no cause named {listed(unbuilt)} is built in", examined)
     instead = listed([outcome.mechanism, *outcome.triggers])
     return Outcome(fault, "missed", f"{listed(lacking)} was expected, and {instead} named", examined)
-
-
-def confusion(outcomes: Sequence[Outcome]) -> Counter[tuple[str, str]]:
-    """How often each planted word was given each name; what could not be checked is left out."""
-    counts: Counter[tuple[str, str]] = Counter()
-    for outcome in outcomes:
-        if outcome.state == "not checked":
-            continue
-        if outcome.fault.mechanism:
-            counts[outcome.fault.mechanism, outcome.mechanism] += 1
-        if outcome.fault.trigger:
-            named = (
-                outcome.fault.trigger
-                if outcome.fault.trigger in outcome.triggers
-                else listed(outcome.triggers or [NOTHING])
-            )
-            counts[outcome.fault.trigger, named] += 1
-    return counts
 
 
 def exit_code(test: SelfTest) -> Exit:

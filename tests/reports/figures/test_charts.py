@@ -3,7 +3,6 @@ from xml.etree import ElementTree
 import pytest
 
 from isobatch.reports.blocks import Column, Figure, Table
-from isobatch.reports.figures.charts import draw
 from isobatch.reports.figures.frame import Dot, Frame, LogScale, outermost
 from isobatch.reports.figures.labels import CHARACTER_PX, Label, place
 from isobatch.reports.figures.scatter import specification
@@ -24,7 +23,7 @@ def titles(svg: str) -> list[str]:
 
 
 def test_each_mark_is_drawn_and_named_on_hover() -> None:
-    svg = draw(figure(dot("a", 10, 1e-3), dot("b", 20, 0.0, "batch-invariant"), dot("c", 30, 1e-7)))
+    svg = studies.draw(figure(dot("a", 10, 1e-3), dot("b", 20, 0.0, "batch-invariant"), dot("c", 30, 1e-7)))
     assert sorted(titles(svg)) == ["a in words", "b in words", "c in words"]
     texts = [e.text for e in ElementTree.fromstring(svg).iter() if e.tag.endswith("}text")]
     assert {"a", "b", "c", "bit-equal to the singles at every tested N"} <= set(texts)
@@ -40,11 +39,11 @@ def test_each_mark_is_drawn_and_named_on_hover() -> None:
     ],
 )
 def test_extreme_values_are_drawn(dots: list[Dot]) -> None:
-    assert len(titles(draw(figure(*dots)))) == len(dots)
+    assert len(titles(studies.draw(figure(*dots)))) == len(dots)
 
 
 def test_the_picture_carries_no_style_and_no_colour_of_its_own() -> None:
-    for element in ElementTree.fromstring(draw(figure(dot("a", 10, 1e-3), dot("b", 20, 0.0)))).iter():
+    for element in ElementTree.fromstring(studies.draw(figure(dot("a", 10, 1e-3), dot("b", 20, 0.0)))).iter():
         assert "style" not in element.attrib
         for name in ("fill", "stroke"):
             assert element.get(name, "none") in ("none", "transparent") or element.attrib[name].startswith("var(--")
@@ -52,7 +51,7 @@ def test_the_picture_carries_no_style_and_no_colour_of_its_own() -> None:
 
 def test_a_name_is_text_in_the_picture() -> None:
     hostile = "</svg><script>alert(1)</script>\x1b[31m"
-    root = ElementTree.fromstring(draw(figure(dot(hostile, 10, 1e-3))))
+    root = ElementTree.fromstring(studies.draw(figure(dot(hostile, 10, 1e-3))))
     assert not [e for e in root.iter() if e.tag.endswith("script")]
     assert any(e.text == "</svg><script>alert(1)</script>\N{REPLACEMENT CHARACTER}[31m" for e in root.iter())
 

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,8 @@ import pytest
 from isobatch.pipeline.storage.files import StoreError
 from isobatch.reports import sections
 from isobatch.reports.blocks import Column, Table, Written
-from isobatch.reports.figures import charts, drawing_engine
-from isobatch.reports.figures.charts import drawings
-from isobatch.reports.files import pictures
+from isobatch.reports.figures import drawing_engine
+from isobatch.reports.figures.charts import Drawings
 from isobatch.reports.files import write_all as write
 from isobatch.reports.files.html import html_of
 from isobatch.reports.files.json_report import load_study, study_json
@@ -66,8 +66,8 @@ def test_a_block_that_a_format_cannot_draw_costs_its_section_only(tmp_path: Path
     odd = Written("odd", "Odd", "open", (Table("of no text", (Column("a"),), ((3,),)),))  # type: ignore[arg-type]
     every = (*write_all(study), odd)
     assert "Odd: this part could not be written" in markdown_report(study, every)
-    with drawings(block for section in every for block in section.blocks) as drawn:
-        assert html_of(study, every, drawn).count("<section") == len(every)
+    drawn = Drawings(block for section in every for block in section.blocks)
+    assert html_of(study, every, drawn).count("<section") == len(every)
 
 
 def test_where_the_engine_dies_the_reports_are_written_without_pictures(
@@ -76,9 +76,6 @@ def test_where_the_engine_dies_the_reports_are_written_without_pictures(
     """As under a limit of address space that its JavaScript cannot live with."""
     monkeypatch.setattr(drawing_engine, "_SCRIPT", tmp_path / "dies.py")
     (tmp_path / "dies.py").write_text("import os; os.abort()")
-    dead = drawing_engine.Engine()
-    for place in (charts, pictures):
-        monkeypatch.setattr(place, "engine", lambda: dead)
     written = write_reports(studies.full(), tmp_path / "run")
     assert all(path.stat().st_size > 1000 for path in written.paths.values())
     assert written.missing and all("SIGABRT" in one and "render RUN" in one for one in written.missing)
@@ -88,18 +85,34 @@ def test_where_the_engine_dies_the_reports_are_written_without_pictures(
     assert not (tmp_path / "run" / "pictures").exists()
 
 
-def test_the_engine_starts_again_after_one_death_and_says_what_it_refuses() -> None:
-    engine = drawing_engine.Engine()
+def test_the_engine_says_what_it_refuses() -> None:
     svg = "<svg xmlns='http://www.w3.org/2000/svg' width='2' height='2'/>"
-    assert engine.make({"svg": svg, "scale": 1.0}).startswith(b"\x89PNG")
-    with pytest.raises(drawing_engine.DrawingError, match="refuses it"):
-        engine.make({"svg": "no svg", "scale": 1.0})
-    assert engine._process is not None
-    engine._process.kill()
-    with pytest.raises(drawing_engine.DrawingError, match="SIGKILL"):
-        engine.make({"svg": svg, "scale": 1.0})
-    assert engine.make({"svg": svg, "scale": 1.0}).startswith(b"\x89PNG")
-    assert engine.close() == 0
+    orders = [json.dumps({"svg": svg, "scale": 1.0}), json.dumps({"svg": "no svg", "scale": 1.0})]
+    png, refused = drawing_engine.made(orders)
+    assert isinstance(png, bytes) and png.startswith(b"\x89PNG")
+    assert isinstance(refused, drawing_engine.DrawingError) and "refuses it" in str(refused)
+
+
+@pytest.mark.parametrize(("dies", "why"), [("os.kill(os.getpid(), 9)", "SIGKILL"), ("time.sleep(600)", "ended after")])
+def test_the_engine_starts_once_more_behind_what_it_died_of(
+    dies: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawing_engine, "_SCRIPT", tmp_path / "mortal.py")
+    monkeypatch.setattr(drawing_engine, "_LONGEST_S", 600.0 if why == "SIGKILL" else 3.0)
+    (tmp_path / "mortal.py").write_text(
+        "import os, sys, time\n"
+        "for line in sys.stdin:\n"
+        f"    if line == 'deadly\\n': {dies}\n"
+        '    print(\'{"made": "aXQ="}\', flush=True)\n'
+    )
+
+    def said(*orders: str) -> list[object]:
+        return [answer if answer == b"it" else why in str(answer) for answer in drawing_engine.made(orders)]
+
+    assert said() == []
+    assert said("a", "deadly", "b") == [b"it", True, b"it"]
+    if why == "SIGKILL":
+        assert said("deadly", "deadly", "b", "c") == [True] * 4
 
 
 def test_drawing_again_gives_the_same_bytes(tmp_path: Path) -> None:

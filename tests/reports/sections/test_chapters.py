@@ -7,7 +7,7 @@ import pytest
 
 from isobatch.pipeline.records import study as r
 from isobatch.reports import blocks, views
-from isobatch.reports.figures.charts import draw, drawings
+from isobatch.reports.figures.charts import Drawings
 from isobatch.reports.figures.ranges import Range, specification
 from isobatch.reports.files.pictures import pictures
 from isobatch.reports.sections import write_all
@@ -77,15 +77,14 @@ def test_many_conditions_make_several_pictures_and_what_cannot_be_compared_has_a
 def test_extreme_ranges_are_drawn_and_equal_bytes_are_said(values: tuple[float, float, float]) -> None:
     ranges = [Range("a", "batch noise", *values, "in words"), Range("b", "batch noise", 0, 0, 0, "equal")]
     figure = blocks.Figure("t", "d", specification(ranges), blocks.Table("t", (blocks.Column("a"),), ()))
-    root = ElementTree.fromstring(draw(figure))
+    root = ElementTree.fromstring(studies.draw(figure))
     assert [e.text for e in root.iter() if e.tag.endswith("}title")] == ["in words"]
     assert "= bit-equal" in [e.text for e in root.iter() if e.tag.endswith("}text")]
 
 
 def test_the_main_pictures_stand_alone() -> None:
     sections = write_all(studies.full())
-    with drawings(block for section in sections for block in section.blocks) as drawn:
-        found = pictures(sections, drawn)
+    found = pictures(sections, Drawings(block for section in sections for block in section.blocks))
     assert {"cost-and-stability.svg", "cost-and-stability.png", "verdict-map.svg", "growth.png"} <= set(found)
     for name, content in found.items():
         if name.endswith(".svg"):

@@ -9,7 +9,6 @@ import pytest
 from isobatch.pipeline.explain.causes import all_causes
 from isobatch.pipeline.records import study as r
 from isobatch.reports import blocks
-from isobatch.reports.figures.charts import draw
 from isobatch.reports.figures.lines import Growing, specification, spread
 from isobatch.reports.sections.origin_layers import condensed
 from tests.reports import explained, studies
@@ -204,7 +203,7 @@ def test_growth_that_is_not_finite_is_in_the_table_and_does_not_break_the_pictur
     (figure,) = [block for block in written("growth", studies.strange()) if isinstance(block, blocks.Figure)]
     values = [row[3] for row in figure.table.rows if row[0] == "poisoned"]
     assert values == ["4.9e-324", "0", "NaN", "1.0e+308", "infinite", "0.30"]
-    assert "svg" in draw(figure)
+    assert "svg" in studies.draw(figure)
 
 
 def test_growth_without_a_difference_is_said_not_drawn() -> None:
@@ -216,7 +215,7 @@ def test_growth_without_a_difference_is_said_not_drawn() -> None:
 
 def drawn(*lines: Growing) -> ElementTree.Element:
     table = blocks.Table("t", (blocks.Column("a"),), ())
-    return ElementTree.fromstring(draw(blocks.Figure("A title", "words", specification(lines), table)))
+    return ElementTree.fromstring(studies.draw(blocks.Figure("A title", "words", specification(lines), table)))
 
 
 def test_each_line_and_each_origin_is_named_on_hover_and_each_line_at_its_end() -> None:

@@ -12,7 +12,7 @@ from isobatch.pipeline.records.errors import Exit
 from isobatch.pipeline.tools.selftest.campaign import THREADS
 from isobatch.pipeline.tools.selftest.crossing import Accused, Examined, FaultAsked, Innocence, InnocentsAsked
 from isobatch.pipeline.tools.selftest.in_worker import examine, innocents
-from isobatch.pipeline.tools.selftest.judge import Outcome, SelfTest, confusion, exit_code, judged
+from isobatch.pipeline.tools.selftest.judge import Outcome, SelfTest, exit_code, judged
 
 BUILT = {"wrong-row", "rounding-order", "thread-partition"}
 
@@ -47,19 +47,6 @@ def outcome(name: str, *given: Any) -> Outcome:
 def test_a_fault_is_found_in_its_layer_only_and_by_its_name(name: str, given: Any, state: str, why: str) -> None:
     judged = outcome(name, *given)
     assert (judged.state, judged.why) == (state, why)
-
-
-def test_the_confusion_table_counts_mechanisms_and_triggers() -> None:
-    outcomes = [
-        outcome("threads", ["hidden"], "rounding-order"),
-        outcome("swapped-rows", ["pool"], "wrong-row"),
-        outcome("mean-leak", ["act2"], "wrong-row"),  # cannot be checked: its cause is not built in
-    ]
-    assert confusion(outcomes) == {
-        ("rounding-order", "rounding-order"): 1,
-        ("thread-partition", "unexplained"): 1,
-        ("wrong-row", "wrong-row"): 1,
-    }
 
 
 def test_the_exit_code_says_what_was_not_found_before_what_was_not_checked() -> None:
