@@ -181,8 +181,8 @@ def test_the_fastest_is_said_to_have_less_error_where_it_has(error: float, said:
 
 def test_the_reference_itself_is_not_said_to_have_less_error() -> None:
     study = studies.full()
-    ruler = {"comparisons": [], "agreement": None, "baseline": True}
-    variants = [v.model_copy(update=ruler) if v.name == "ort-int8" else v for v in study.variants if v.name != "fp64"]
+    alone = {"comparisons": [], "agreement": None, "baseline": True}
+    variants = [v.model_copy(update=alone) if v.name == "ort-int8" else v for v in study.variants if v.name != "fp64"]
     text = in_short(study.model_copy(update={"variants": variants}))
     assert text.startswith("Decided by speed and the reference's own outputs; runner-up ort-int8-qoperator")
     first = decided(study).model_copy(update={"decided_by": "error"})
