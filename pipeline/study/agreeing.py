@@ -53,7 +53,7 @@ def reference_files(stages: Stages) -> dict[str, tuple[str, ...]]:
 
 
 def repaired_agreement(stages: Stages, verified: Sequence[Verified]) -> Agreement | None:
-    """How often a repaired self gives the reference's answer, by the singles of its verification; None: not compared."""
+    """How often a repaired self gives the reference's answer, by its verification's singles; None: not compared."""
     answers, natural = Answers(reference_name(stages)), _natural(stages)
     for result in verified:
         if result.as_reference is not None:

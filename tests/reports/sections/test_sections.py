@@ -107,7 +107,7 @@ def test_the_price_is_told_against_the_fastest_and_fp32() -> None:
     text = words(price_line(studies.study(found)))
     assert "39 % less throughput than the fastest, int8-x86, which is batch-variant" in text
     assert "batch-variant: 106 img/s at N = 8" in text
-    assert "About 2.8 x the throughput of ort-fp32" in text
+    assert "About 2.83 x the throughput of ort-fp32" in text
 
 
 def test_the_price_is_not_told_against_one_called_batch_invariant_that_the_range_rejected() -> None:
