@@ -83,7 +83,7 @@ def run_labelled(
     """
     ends = look_sizes(len(images))
     run = LabelledRun(name, images, stratified_order(images.labels or (), _ORDER_SEED), len(ends))
-    turns = {BASELINE_SINGLES: (baseline(stages.config), 1), **{one: (one, n) for one, n in fastest.items()}}
+    turns = {BASELINE_SINGLES: (baseline(stages.config), 1)} | {variant: (variant, n) for variant, n in fastest.items()}
     for variant in fastest:
         if stages.emulated(spec := find_variant(variant)):
             why = f"{spec.precision} arithmetic is emulated here: {len(images)} images would take too long"
