@@ -17,6 +17,7 @@ from isobatch.pipeline.records.wording import (
     rounded,
     significant,
     two_decimals,
+    with_limits,
 )
 from isobatch.pipeline.records.wording import batch_classes as batch_classes
 from isobatch.pipeline.records.wording import batch_sizes as batch_sizes
@@ -165,19 +166,18 @@ def size(n_bytes: int) -> str:
 
 
 def ratio(value: float) -> str:
-    """A ratio: ``9.3 x``."""
-    return non_finite(value) or f"{_significant(value, 2)} x"
+    """A ratio: ``9.30 x``."""
+    return non_finite(value) or f"{two_decimals(value)} x"
 
 
 def ratio_interval(interval: Interval) -> str:
-    """A measured ratio near 1 with the 95 % limits of the median: ``0.99 x (0.97 to 1.01)``."""
-    text = non_finite(interval.median) or f"{_two_decimals(interval.median)} x"
-    return text + (" (few calls)" if few_calls(interval) else _spread(interval, _two_decimals))
+    """A measured ratio with the 95 % limits of the median: ``0.99 x (0.97 to 1.01)``."""
+    return ratio(interval.median) + (" (few calls)" if few_calls(interval) else _spread(interval, two_decimals))
 
 
 def times(interval: Interval) -> str:
     """As ``ratio_interval`` where the words around it say that it is one: ``1.01 (1.00 to 1.05)``."""
-    return _two_decimals(interval.median) + _spread(interval, _two_decimals)
+    return with_limits(interval, two_decimals)
 
 
 def few_calls(interval: Interval) -> bool:
@@ -186,12 +186,6 @@ def few_calls(interval: Interval) -> bool:
     if interval.n >= _FEW_CALLS or low is None or high is None or not math.isfinite(high - low):
         return False
     return high > 2 * interval.median or low < interval.median / 2
-
-
-def _two_decimals(value: float, toward: Toward = "nearest") -> str:
-    if word := non_finite(value):
-        return word
-    return two_decimals(value, toward) if 0.1 <= value < 10 else _significant(value, 2, toward)
 
 
 def one_of(rate: float) -> str:

@@ -154,6 +154,14 @@ def test_a_long_file_has_its_reason_in_the_architecture() -> None:
     assert long == {"pipeline/records/study.py", "pipeline/records/codes.py"}  # docs/architecture.md says why
 
 
+@pytest.mark.parametrize(
+    ("library", "door"), [("fcntl", "models/shared/regular_files.py"), ("difflib", "models/spec/nearest.py")]
+)
+def test_files_are_locked_and_names_guessed_in_one_place(library: str, door: str) -> None:
+    using = [path for package in ALLOWED for path in modules(package) if library in imported(path)]
+    assert [str(path.relative_to(ROOT)) for path in using] == [door]
+
+
 def test_torchvision_enters_through_one_door() -> None:
     doors = {path.name for path in modules("models") if "torchvision" in tops(path)}
     assert doors == {"torchvision_compat.py", "network_torch.py"}  # the latter is shipped, and runs without us

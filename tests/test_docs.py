@@ -19,6 +19,10 @@ SAMPLE = ROOT / "reports" / "sample" / "report.json"
 _MODULE = re.compile(r"`([\w/]+\.py)`")
 ROOMS = ("models", "pipeline", "reports", "tests", "benchmarks", "isobatch")
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+_RETIRED = re.compile(
+    r"Pareto line|native self|\bruler\b|A tie is a tie|accuracy lost|images/s\b|(?:verdicts.*) (?:do\.|carry over)"
+    r"|install (?:-\S+ )*-r requirements\.txt"  # the pins of a package are its constraints
+)
 _COMMAND = re.compile(r"(?:^|[\s`])(?:\.venv/bin/)?python run\.py([^`\n#]*)", re.MULTILINE)
 
 
@@ -44,6 +48,11 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert other.exists(), f"{target} leads nowhere"
         if anchor and other.suffix == ".md":
             assert anchor in anchors(other), f"{target}: {other.name} has no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_one_thing_has_one_word(page: Path) -> None:
+    assert _RETIRED.findall(" ".join(page.read_text(encoding="utf-8").split())) == []
 
 
 def test_modules_that_the_docs_name_are_there() -> None:

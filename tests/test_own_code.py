@@ -159,7 +159,7 @@ def test_a_network_that_does_not_run_in_float64_is_measured_against_fp32(tmp_pat
     )  # fmt: skip
     assert ended.code in (0, 1), ended.stderr
     study = Study.model_validate_json((tmp_path / "run" / "report.json").read_text())
-    (told,) = [warning.text for warning in study.warnings if warning.code == "no-ruler"]
+    (told,) = [warning.text for warning in study.warnings if warning.code == "no-reference"]
     assert "measured against fp32: mat1 and mat2" in told
     fp32, exported = study.variants
     assert study.reference == "fp32" and fp32.status == "measured" and exported.agreement is not None

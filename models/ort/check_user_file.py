@@ -142,7 +142,8 @@ def _check_operators(model: onnx.ModelProto, path: Path) -> None:
                 f"{nearest(node.op_type, names)!r}); correct the opset_import or export the model again"
             )
         if node.domain in _STANDARD and onnx.defs.get_schema(node.op_type, version, "").deprecated:
-            later = [one.since_version for one in schemas if one.name == node.op_type and one.since_version > version]
+            versions = [schema.since_version for schema in schemas if schema.name == node.op_type]
+            later = [other for other in versions if other > version]
             anew = f"opset {min(later)}, where it is defined anew" if later else "another operator in its place"
             raise OnnxError(
                 f"{path}: opset {version} has withdrawn its operator {node.op_type!r} (deprecated), and onnx's checker "

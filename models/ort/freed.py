@@ -50,8 +50,8 @@ def with_free_batch(model: ModelProto, path: Path) -> tuple[ModelProto, tuple[st
             failure = failure or error
     if beside:
         axes = where_names_say(model)
-        one = f"where it is one array for all images, {to_store(shared[0])}"
-        same = f"{one}; where each has its own, {_export_again(model)}"
+        shared_by_all = f"where it is one array for all images, {to_store(shared[0])}"
+        same = f"{shared_by_all}; where each has its own, {_export_again(model)}"
         raise OnnxError(
             f"{path}: the batch is free in {beside[0]!r}, and {shared[0].name!r} has a first axis of "
             f"{shared[0].type.tensor_type.shape.dim[0].dim_value} and does not follow it: "
@@ -81,7 +81,7 @@ def require_one_batch(model: ModelProto, path: Path) -> None:
 
 def _export_again(model: ModelProto) -> str:
     """How a network is exported from torch with a free batch, and pictures with free sides."""
-    axes = ["{0: 'n', 2: 'h', 3: 'w'}" if one.layout == "NCHW" else "{0: 'n'}" for one in inputs_of(model)]
+    axes = ["{0: 'n', 2: 'h', 3: 'w'}" if tensor.layout == "NCHW" else "{0: 'n'}" for tensor in inputs_of(model)]
     return f"export it again with torch.onnx.export(..., dynamic_shapes=({', '.join(axes)},))"
 
 

@@ -13,13 +13,13 @@ from isobatch.models.ort.session import open_session
 
 def infer_output_shapes(model: ModelProto) -> tuple[str, ...]:
     """Give outputs without a shape the one that follows from those of the inputs; a note where there were any."""
-    found: list[ValueInfoProto] = []
+    inferred: list[ValueInfoProto] = []
     if bare := _bare(model):
         with contextlib.suppress(Exception):  # what is wrong with the graph is said by the checks that follow
-            found = [value for value in named_throughout(model).graph.output if value.name in bare and _told(value)]
-    for value in found:
+            inferred = [value for value in named_throughout(model).graph.output if value.name in bare and _told(value)]
+    for value in inferred:
         bare[value.name].CopyFrom(value)
-    return (f"{_shape_of(found)} was inferred (onnx.shape_inference)",) if found else ()
+    return (f"{_shape_of(inferred)} was inferred (onnx.shape_inference)",) if inferred else ()
 
 
 def learn_output_shapes(model: ModelProto) -> tuple[str, ...]:

@@ -14,7 +14,9 @@ def training_remarks(model: ModelProto) -> tuple[str, ...]:
     """One sentence for each kind of node that an exported network should not have; nothing where there is none."""
     nodes = list(find_messages(model, NodeProto))
     stored = stored_tensors(model, nodes).items()
-    on = {name for name, one in stored if one.data_type == TensorProto.BOOL and numpy_helper.to_array(one).any()}
+    on = {
+        name for name, tensor in stored if tensor.data_type == TensorProto.BOOL and numpy_helper.to_array(tensor).any()
+    }
     mixing = [node for node in nodes if node.op_type == "BatchNormalization" and _trains(node)]
     dropping = [node for node in nodes if node.op_type == "Dropout" and len(node.input) > 2 and node.input[2] in on]
     drawing = [node for node in nodes if node.op_type in DRAWING]

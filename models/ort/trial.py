@@ -82,10 +82,10 @@ def tried(path: Path, images: Images, sha256: str | None, called: str, asked: st
     return Tried(None, chosen(last, leaves_of(outputs), rows, asked), rewritten)
 
 
-def of_other_shapes(one: Mapping[str, Any], two: Mapping[str, Any]) -> str:
+def of_other_shapes(single: Mapping[str, Any], pair: Mapping[str, Any]) -> str:
     """Which output's rows have another shape in a batch of two than alone, and what to do; empty for none."""
-    for name, alone in one.items():
-        if (shapes := [np.shape(alone), np.shape(two[name])])[0][1:] != shapes[1][1:]:
+    for name, alone in single.items():
+        if (shapes := [np.shape(alone), np.shape(pair[name])])[0][1:] != shapes[1][1:]:
             return (
                 f"its output {name!r} has the shape {[*shapes[0]]} for one and {[*shapes[1]]} for two, and a study "
                 f"compares rows of one shape: let it give what is of each example alone, or look at it with {PROGRAM} "

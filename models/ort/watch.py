@@ -142,10 +142,10 @@ class WatchedGraph:
             values = given | _run(session, given)
             shapes.append({name: value.shape for name, value in values.items()})
         types = {name: helper.np_dtype_to_tensor_dtype(value.dtype) for name, value in values.items()}
-        one, two = shapes
-        rows = frozenset(name for name in two if (one[name][:1], two[name][:1]) == ((1,), (2,)))
-        shared = frozenset(name for name in two if one[name] == two[name])
-        return types, {name: len(shape) for name, shape in two.items()}, rows, shared
+        alone, pair = shapes
+        rows = frozenset(name for name in pair if (alone[name][:1], pair[name][:1]) == ((1,), (2,)))
+        shared = frozenset(name for name in pair if alone[name] == pair[name])
+        return types, {name: len(shape) for name, shape in pair.items()}, rows, shared
 
 
 def _described(layer: GraphLayer, inputs: Rows) -> Layer:

@@ -63,7 +63,7 @@ class ExaminedTorchRunner(RewritableTorchRunner):
     def widened(self, layer: str, inputs: Rows, kind: Literal["float32", "float64"]) -> Rows:
         """This layer with its weights and inputs in a wider type. Raises NotImplementedError for quantized layers."""
         unit, args, kwargs = self._arguments(layer, inputs)
-        if any(slot and slot.one.scale is not None for slot in (*unit.slots, *unit.results)):
+        if any(slot and slot.alone.scale is not None for slot in (*unit.slots, *unit.results)):
             raise NotImplementedError(f"{layer!r} works on integers")
         wide = _WIDE[kind]
         function: Callable[..., Any] = unit.original

@@ -81,13 +81,13 @@ class _Describing:
                 return {
                     "is": "rows",
                     "array": array,
-                    "type": "uint8" if slot.two.scale is not None else _name(slot.two.dtype),
+                    "type": "uint8" if slot.pair.scale is not None else _name(slot.pair.dtype),
                     "axis": slot.axis,
                     "per_image": slot.per_image,
-                    "alone": _order(slot.one),
-                    "together": _order(slot.two),
-                    "scale": slot.two.scale,
-                    "zero_point": slot.two.zero_point,
+                    "alone": _order(slot.alone),
+                    "together": _order(slot.pair),
+                    "scale": slot.pair.scale,
+                    "zero_point": slot.pair.zero_point,
                 }
         return None
 

@@ -39,37 +39,38 @@ class Form:
 
 @dataclass(frozen=True)
 class Slot:
-    """Where the images are in a tensor: its form for one image and for two, which differ in the size of ``axis``.
+    """Where the images are in a tensor: its form for one image ``alone`` and a ``pair``: ``axis`` differs.
 
     ``per_image``: entries along that axis that belong to one image (12 where attention folds 12 heads into it).
     """
 
     axis: int
     per_image: int
-    one: Form
-    two: Form
+    alone: Form
+    pair: Form
 
     @classmethod
-    def between(cls, one: Form, two: Form) -> Slot | None:
+    def between(cls, alone: Form, pair: Form) -> Slot | None:
         """The slot of a tensor seen with one image and with two, or None where its size does not depend on them.
 
         Raises ValueError where anything but the length of one axis depends on them.
         """
-        if one.shape == two.shape:
+        if alone.shape == pair.shape:
             return None
-        lengths = enumerate(itertools.zip_longest(one.shape, two.shape))
+        lengths = enumerate(itertools.zip_longest(alone.shape, pair.shape))
         match [(axis, single, double) for axis, (single, double) in lengths if single != double]:
             case [(axis, int(single), double)] if double == 2 * single:
-                return cls(axis, single, one, two)
-        raise ValueError(f"shape {one.shape} for one image and {two.shape} for two")
+                return cls(axis, single, alone, pair)
+        raise ValueError(f"shape {alone.shape} for one image and {pair.shape} for two")
 
     def fits(self, tensor: Tensor) -> bool:
         """Whether this is a tensor of this slot, for some number of images."""
         lengths = [] if tensor.is_nested else list(tensor.shape)
-        if len(lengths) != len(self.one.shape) or tensor.dtype != self.one.dtype or lengths[self.axis] % self.per_image:
+        alike = tensor.dtype == self.alone.dtype and len(lengths) == len(self.alone.shape)
+        if not alike or lengths[self.axis] % self.per_image:
             return False
         lengths[self.axis] = self.per_image
-        return tuple(lengths) == self.one.shape
+        return tuple(lengths) == self.alone.shape
 
     def rows(self, tensor: Tensor) -> NDArray[Any]:
         """A copy of the tensor's values, [n, ...] for n images; of a quantized one its integers."""
@@ -85,13 +86,13 @@ class Slot:
             images = images.flatten(0, 1)
         values = images.movedim(0, self.axis)
         stride, offset = self._layout(len(rows), tuple(values.shape))
-        memory = _memory(values, stride, offset, self.two.device)
-        if self.two.scale is not None:
-            memory = torch._make_per_tensor_quantized_tensor(memory, self.two.scale, self.two.zero_point)
+        memory = _memory(values, stride, offset, self.pair.device)
+        if self.pair.scale is not None:
+            memory = torch._make_per_tensor_quantized_tensor(memory, self.pair.scale, self.pair.zero_point)
         return memory.as_strided(values.shape, stride, offset)
 
     def _layout(self, images: int, shape: tuple[int, ...]) -> tuple[tuple[int, ...], int]:
-        known = self.one if images == 1 else self.two
+        known = self.alone if images == 1 else self.pair
         if any(step == 0 and length > 1 for length, step in zip(shape, known.stride, strict=True)):
             return torch.empty(shape, device="meta").stride(), 0  # an expanded tensor cannot hold values of its own
         if images == 1:

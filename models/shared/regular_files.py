@@ -1,9 +1,10 @@
-"""Files that anybody may have put there: regular ones alone are opened, read within limits, and replaced as a whole.
+"""Files that anybody may have put there: regular ones alone are opened, read within limits, locked, replaced whole.
 
 A FIFO would block whoever opens it, a device never ends, and a link leads elsewhere.
 """
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -21,6 +22,10 @@ UNFINISHED = ".unfinished-"
 """In the name of a file that is being written, as in no name that a user would choose."""
 
 
+EXCLUSIVE, SHARED, AT_ONCE = fcntl.LOCK_EX, fcntl.LOCK_SH, fcntl.LOCK_EX | fcntl.LOCK_NB
+"""How a file is locked: by one alone, by many, or by one alone and without waiting for others."""
+
+
 class Altered(OSError):
     """A file is not what it was when it was checked. Nothing that was made from it may be kept."""
 
@@ -34,12 +39,20 @@ def open_regular(path: Path | str, flags: int = os.O_RDONLY, dir_fd: int | None 
     raise OSError(errno.EINVAL, "it is no regular file", str(path))
 
 
-def open_lock(path: Path) -> int:
-    """A descriptor of a file to be locked, made where it is missing. Raises OSError where a link or no file is there.
+def locked(path: Path | str, how: int, dir_fd: int | None = None, *, make: bool = True) -> int:
+    """A descriptor of a file, which holds its lock until it is closed, by the kernel if this process ends.
 
-    What is in the file stays: it may be somebody else's.
+    The file is made where it is missing, unless not to ``make``; what is in it stays: it may be somebody else's. Raises
+    OSError where a link or no regular file is there, BlockingIOError where somebody has the lock, ``AT_ONCE`` asked.
     """
-    return open_regular(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
+    flags = os.O_RDWR | os.O_CREAT if make else os.O_RDONLY
+    descriptor = open_regular(path, flags | os.O_NOFOLLOW, dir_fd)
+    try:
+        fcntl.flock(descriptor, how)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 def file_sha256(path: Path) -> str:

@@ -6,7 +6,6 @@ renamed folder and whatever else happens to be called like scratch stay.
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -15,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Self
 
-from isobatch.models.shared.regular_files import open_lock, open_regular
+from isobatch.models.shared.regular_files import AT_ONCE, EXCLUSIVE, SHARED, locked
 
 PREFIX = "isobatch-scratch-"
 MARK = ".isobatch-scratch"
@@ -29,7 +28,7 @@ class Scratch:
     def __init__(self) -> None:
         sweep()
         self.path = Path(tempfile.mkdtemp(prefix=PREFIX))
-        self._lock = mark(self.path, fcntl.LOCK_EX)
+        self._lock = mark(self.path, EXCLUSIVE)
 
     def __enter__(self) -> Self:
         return self
@@ -59,23 +58,22 @@ def shared(token: str) -> Path:
         if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid() or stat.S_IMODE(about.st_mode) & 0o077:
             raise OSError(f"{folder} is not a folder of this user alone: remove it, or set TMPDIR to another place")
         with contextlib.suppress(FileNotFoundError):  # swept a moment ago
-            lock = mark(folder, fcntl.LOCK_SH)
+            lock = mark(folder, SHARED)
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.fstat(lock), os.lstat(folder / MARK)):
                     return folder
             os.close(lock)
 
 
-def mark(folder: Path, lock: int) -> int:
+def mark(folder: Path, how: int) -> int:
     """Mark the folder as scratch. Returns the descriptor that holds its lock; closing it gives the folder up."""
-    descriptor = open_lock(folder / MARK)
-    fcntl.flock(descriptor, lock)  # before it says what it is: a sweep takes no mark that says nothing
+    descriptor = locked(folder / MARK, how)  # before it says what it is: a sweep takes no mark that says nothing
     if not os.fstat(descriptor).st_size:
         about = {
             "kind": _KIND,
             "folder": folder.name,
             "uid": os.geteuid(),
-            "pid": os.getpid() if lock == fcntl.LOCK_EX else None,
+            "pid": os.getpid() if how == EXCLUSIVE else None,
         }
         os.pwrite(descriptor, json.dumps(about).encode(), 0)
     return descriptor
@@ -99,11 +97,10 @@ def _sweep(place: int, name: str) -> None:
     try:
         if os.fstat(folder).st_uid != os.geteuid():
             return
-        lock = open_regular(MARK, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
+        lock = locked(MARK, AT_ONCE, folder, make=False)
     finally:
         os.close(folder)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if _is_ours(lock, name):
             shutil.rmtree(name, dir_fd=place)  # follows no link
     finally:

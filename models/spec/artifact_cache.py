@@ -1,7 +1,6 @@
 """Built artifacts on disk, found again by the hash of everything that made them; a damaged one is built anew."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from isobatch import __version__
-from isobatch.models.shared.regular_files import Altered, open_lock, read_object, sync
+from isobatch.models.shared.regular_files import AT_ONCE, EXCLUSIVE, Altered, locked, read_object, sync
 from isobatch.models.shared.regular_files import file_sha256 as file_sha256  # with the cache that hashes by it
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import Artifact, Manifest, Network
@@ -119,14 +118,13 @@ class ArtifactCache:
     def sweep(self) -> None:
         """Remove the unfinished work of builders that were killed; what a living one works on is locked, and stays."""
         for left in self.root.glob(".*-*"):
-            with contextlib.suppress(BlockingIOError), self._lock(left.name[1:33], fcntl.LOCK_NB):
+            with contextlib.suppress(BlockingIOError), self._lock(left.name[1:33], AT_ONCE):
                 shutil.rmtree(left, ignore_errors=True)
 
     @contextlib.contextmanager
-    def _lock(self, key: str, flags: int = 0) -> Iterator[None]:
+    def _lock(self, key: str, how: int = EXCLUSIVE) -> Iterator[None]:
         self.root.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(open_lock(self.root / f"{key[:32]}.lock"), "r+b") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | flags)  # released by the kernel whatever becomes of this process
+        with os.fdopen(locked(self.root / f"{key[:32]}.lock", how), "rb"):
             yield
 
 

@@ -3,10 +3,13 @@
 import difflib
 from collections.abc import Iterable
 
+CLOSE = 0.6
+"""How alike a mistyped name is at least, of 1 for the same."""
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The most similar of at least one known name, however far off."""
-    return difflib.get_close_matches(name, list(known), n=1, cutoff=0.0)[0]
+
+def nearest(name: str, known: Iterable[str], least: float = 0.0) -> str:
+    """The known name that is most like it; "" where none is as alike as ``least``."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=least)), "")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ _torch = partial(
     build="isobatch.models.pytorch.float:build",
     open="isobatch.models.pytorch.float:open_runner",
 )
-_DEVICES = ("cpu", "cuda")  # the reference stays on the CPU: one ruler for every device
+_DEVICES = ("cpu", "cuda")  # the reference stays on the CPU: one for every device
 
 VARIANTS = (
     _torch(

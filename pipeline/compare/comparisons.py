@@ -1,4 +1,4 @@
-"""From stored outputs to comparisons: batched against singles, round against round, variant against the ruler."""
+"""From stored outputs to comparisons: batched against singles, round against round, variant against the reference."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -59,8 +59,8 @@ def comparisons(
             record(kind, passes[0].batch_size, pairs, moved(condition, passes[0]))
     if reference is not None:
         singles, start = first.singles, first.span[0] - reference.span[0]  # the reference may have seen more images
-        ruler = reference.singles[start : start + len(singles)]
-        compared.append(_comparison(first, condition, "vs-reference", 1, ruler, singles))
+        exact = reference.singles[start : start + len(singles)]
+        compared.append(_comparison(first, condition, "vs-reference", 1, exact, singles))
     return compared
 
 

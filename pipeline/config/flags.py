@@ -1,12 +1,12 @@
 """The study's command line: its flags in groups, and what ``repair`` shares of them. Imports no numeric library."""
 
 import argparse
-import difflib
 import re
 from typing import NoReturn
 
 import isobatch
 from isobatch import PROGRAM
+from isobatch.models.spec.nearest import CLOSE, nearest
 from isobatch.models.spec.outcome import KINDS
 from isobatch.pipeline.config.grid import BATCH_SIZES, MEMORY_FORMATS
 from isobatch.pipeline.config.policy_flags import add_policy
@@ -30,17 +30,18 @@ class _WithDefaults(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescript
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse whose complaints are the contract's: one line, exit code 2."""
+    """argparse whose complaints are the contract's: one line, exit code 2; its help says what holds for every flag."""
 
-    def __init__(self, prog: str, description: str, epilog: str | None = None) -> None:
+    def __init__(self, prog: str, description: str, epilog: str = "") -> None:
+        epilog = f"A flag without a value is off unless it is given.\n\n{epilog}"
         super().__init__(prog, None, description, epilog, formatter_class=_WithDefaults, allow_abbrev=False)
         self._negative_number_matcher = re.compile(r"-(\.?\d|inf|nan)")  # values such as -5s, which their flag refuses
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError, naming the nearest flag where one is unknown."""
         unknown = re.match(r"unrecognized arguments: (--[a-z-]+)", message)
-        near = difflib.get_close_matches(unknown[1], self._option_string_actions, n=1) if unknown else []
-        hint = f": did you mean {near[0]}?" if near else "."
+        near = nearest(unknown[1], self._option_string_actions, CLOSE) if unknown else ""
+        hint = f": did you mean {near}?" if near else "."
         raise UsageError("usage", f"{message}{hint} See {self.prog} --help")
 
 
@@ -48,8 +49,7 @@ def study_parser(commands: str = "") -> argparse.ArgumentParser:
     """The parser of the study's own flags; ``commands`` says in its help what else run.py can do."""
     parser = Parser(
         prog=PROGRAM,
-        description="Isobatch: does the answer depend on the batch, for which precision, and what should be deployed?\n"
-        "A flag without a value is off unless it is given.",
+        description="Isobatch: does the answer depend on the batch, for which precision, and what should be deployed?",
         epilog=f"{commands}exit codes:\n  0 policy met, 1 not met, 2 usage, 3 in part, 4 tool failed, 130 interrupted",
     )
     parser.add_argument("--version", action="version", version=f"isobatch {VERSION}")

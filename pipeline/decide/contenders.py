@@ -99,7 +99,7 @@ def contender(variant: VariantResult, policy: Policy, raced: Contestant | None, 
 
 
 def is_reference(variant: VariantResult, every: Sequence[VariantResult]) -> bool:
-    """Whether its singles are the ruler, compared with none: of an ONNX file ort-fp32's, without fp64 fp32's."""
+    """Whether its singles are the reference, compared with none: of an ONNX file ort-fp32's, without fp64 fp32's."""
     compared = any(comparison.kind == "vs-reference" for comparison in variant.comparisons)
     other = variant.agreement is not None and variant.agreement.reference != native_name(variant.name)
     fp64 = any(v.role == "reference" and v.status == "measured" for v in every)

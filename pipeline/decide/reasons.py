@@ -111,7 +111,7 @@ def _unraced(name: str, standings: Standings, choice: Choice) -> str:
     if race is not None and choice.ratios is not None:
         told = {rejection.variant: rejection.why for rejection in race.left_out}
         beside = in_passes(name, choice.chosen, standings)
-        took = f", and took {number(beside)} times the time of {choice.chosen} in the passes" if beside else ""
+        took = f", and took {two_decimals(beside)} times the time of {choice.chosen} in the passes" if beside else ""
         sibling = raced_instead(name, {*choice.raced, *told})
         instead = f"of the repairs of one variant the cheapest enters, here {sibling}"
         why = told.get(name, instead if sibling else f"it was no candidate when the race was run{took}")

@@ -1,7 +1,7 @@
 """The last rung of the ladder: another variant of the study, which is batch-invariant as it is.
 
 Nothing is run for it: its verdict and its costs are the study's own evidence. So the two did not alternate call by call
-as a repair and its native self do, and the drift between rounds is in the ratio.
+as a repaired variant and the unrepaired one are, and the drift between rounds is in the ratio.
 """
 
 from collections.abc import Sequence

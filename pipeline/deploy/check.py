@@ -16,11 +16,11 @@ _MOST_CODE = 1 << 20  # bytes of a code file
 
 
 class Claim(Record):
-    """One claim of a record, and whether it holds here. ``ran``: whether files of the folder were run for it."""
+    """One claim of a record, whether it holds here, and what came out. ``ran``: files of the folder were run."""
 
     claim: str
     holds: bool
-    found: str
+    outcome: str
     ran: bool = True
 
 
@@ -68,13 +68,13 @@ def _file_claims(record: VerificationRecord, folder: Path) -> Iterator[Claim]:
     for file, digest in _digests(record, folder).items():
         seen = file_sha256(file)
         claim = f"{file.name} is the file that was verified"
-        yield Claim(claim=claim, holds=seen == digest, found=f"sha256 {seen[:16]}", ran=False)
+        yield Claim(claim=claim, holds=seen == digest, outcome=f"sha256 {seen[:16]}", ran=False)
     expected = {**code_files(record.serving.runtime), SETTINGS_FILE: record.serving.text()}
     for name, data in expected.items():
         same = _bytes(folder / name) == data
         other = f"it is not: made by Isobatch {record.tool_version}, or changed since. It is code, so it is not run"
         outcome = "byte by byte" if same else other if name.endswith(".py") else "it has other settings than the record"
-        yield Claim(claim=f"{name} is what Isobatch writes for this record", holds=same, found=outcome, ran=False)
+        yield Claim(claim=f"{name} is what Isobatch writes for this record", holds=same, outcome=outcome, ran=False)
 
 
 def _run_claims(
@@ -84,7 +84,7 @@ def _run_claims(
     try:
         served = run_served(files, images, threads, expected, turn=invariant, timeout_s=how.timeout_s)
     except ServeError as error:
-        yield Claim(claim=f"it loads and runs ({where})", holds=False, found=str(error))
+        yield Claim(claim=f"it loads and runs ({where})", holds=False, outcome=str(error))
     else:
         yield from output_claims(invariant, served, expected, where)
 
@@ -112,11 +112,11 @@ def output_claims(
         runs = sum(len(answer.sums) for answer in served.values())
         alike = f"the same output bytes in {runs} runs over {sizes(served)}"
         outcome = f"differs at N = {', '.join(map(str, differing))}" if differing else alike
-        yield Claim(claim=f"batch-invariant ({where})", holds=not differing, found=outcome)
+        yield Claim(claim=f"batch-invariant ({where})", holds=not differing, outcome=outcome)
     changed = [n for n, digest in expected.items() if served[n].plain != digest]
     others = f"others at {sizes(changed)}: another machine, other libraries or other weights"
     outcome = others if changed else "no output changed"
-    yield Claim(claim=f"the recorded outputs ({where})", holds=not changed, found=outcome)
+    yield Claim(claim=f"the recorded outputs ({where})", holds=not changed, outcome=outcome)
 
 
 def holding(claims: Sequence[Claim]) -> bool:

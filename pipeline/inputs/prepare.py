@@ -1,12 +1,12 @@
 """From the choice of inputs to prepared sets: a keyword wins over a path."""
 
-import difflib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from isobatch.models.spec.interface import Input
+from isobatch.models.spec.nearest import CLOSE, nearest
 from isobatch.pipeline.inputs.arrays import ARRAYS, as_pictures, prepare_arrays
 from isobatch.pipeline.inputs.drawn import prepare_drawn
 from isobatch.pipeline.inputs.folder import prepare_folder
@@ -92,8 +92,8 @@ def _unknown(asked: str) -> str:
             f"{printable(asked)} is a file but no .npy, .npz or .safetensors: give the folder it lies in, or an array "
             "saved as .npy"
         )
-    near = difflib.get_close_matches(asked, keywords, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    near = nearest(asked, keywords, CLOSE)
+    hint = f"did you mean {near!r}? " if near else ""
     return (
         f"no inputs {printable(asked)!r}: {hint}There are {', '.join(keywords)}, a folder of pictures, or a .npy, "
         ".npz or .safetensors file, and no folder or regular file of that name exists"

@@ -15,7 +15,7 @@ from isobatch.pipeline.prepare.crossing import BuildAsked
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.workers.pool import WorkerError
 
-REFERENCE = "fp64"  # the ruler of numeric error
+REFERENCE = "fp64"  # what numeric error is measured against
 
 
 NO_EXPORT = "ExportError"  # of ``isobatch.models.ort.export``, which loads its runtime
@@ -26,7 +26,7 @@ def baseline(config: Config) -> str:
     return "ort-fp32" if config.onnx else "fp32"
 
 
-def ruler(stages: Stages) -> str:
+def reference_name(stages: Stages) -> str:
     """The variant whose singles numeric error and agreement are measured by: fp64; the baseline of an ONNX file, as it
     is given, and of a network that does not run in float64.
     """
@@ -62,7 +62,7 @@ def build_artifacts(
                 stages.fail(spec.name, error)
                 if spec in helpers and spec.name != REFERENCE:  # what becomes of the reference is told with its singles
                     what = f"{spec.name} could not be built, so nothing is measured against it: {error}"
-                    stages.warn("no-ruler", what)
+                    stages.warn("no-reference", what)
                 break
         else:
             missing = [p for p in stages.sets if p.calibration is None]

@@ -1,7 +1,6 @@
 """Runs on disk: a folder each, resumed while unfinished, never reused when finished, never shared by two studies."""
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
@@ -10,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from isobatch.models.shared.regular_files import open_lock
+from isobatch.models.shared.regular_files import AT_ONCE, locked
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.storage import places
@@ -200,11 +199,9 @@ def _going_on(folder: Path, digest: str) -> Run | None:
 
 
 def _claim(folder: Path, digest: str) -> Run | None:
-    lock = os.fdopen(open_lock(folder / _LOCK), "r+b")  # held until the run is closed
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
+        lock = os.fdopen(locked(folder / _LOCK, AT_ONCE), "rb")  # held until the run is closed
+    except BlockingIOError:
         return None
     return Run(folder, digest, str(_state(folder).get("created_utc", "")), True, lock)
 

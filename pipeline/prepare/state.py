@@ -73,7 +73,7 @@ class Stages:
     outcome: Outcome = CLASSES
     sets: tuple[PreparedSet, ...] = ()
     artifacts: dict[tuple[str, str], Artifact] = field(default_factory=dict)  # (variant, input set)
-    reference_files: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by input set the ruler's singles
+    reference_files: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by input set the reference's singles
     failures: dict[str, Failure] = field(default_factory=dict)
     not_run: dict[str, list[NotRun]] = field(default_factory=dict)
     warnings: list[Warning_] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Stages:
     kept_jobs: int = 0
     most_workers: int = 1  # at once
     no_export: WorkerError | None = None  # why no ONNX graph can be made of the network, once that was tried
-    without_fp64: bool = False  # the network does not run in float64: another variant is the ruler
+    without_fp64: bool = False  # the network does not run in float64: another variant is the reference
     caps: Caps = field(default_factory=Caps)
     device: Mapping[str, str] = field(default_factory=dict)  # the facts of the GPU; empty on the CPU
     outlook: Outlook = field(default_factory=Outlook)

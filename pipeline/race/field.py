@@ -9,7 +9,7 @@ from isobatch.pipeline.decide.policy import obstacles
 from isobatch.pipeline.decide.repaired_variants import native_name, with_repairs
 from isobatch.pipeline.race.rounds import Entry, preliminary
 from isobatch.pipeline.records.study import Policy, Rejected, VariantResult
-from isobatch.pipeline.records.wording import number
+from isobatch.pipeline.records.wording import two_decimals
 
 MOST = 6
 DOUBTED = 4.0
@@ -75,7 +75,7 @@ def _why_not(wanted: Wanted, first: Wanted, entered: int, taken: int, free_bytes
 
 def slower(times: float, fastest: str) -> str:
     """The beginning of why one is not raced."""
-    return f"clearly slower ({number(times)} times the time of {fastest}"
+    return f"clearly slower ({two_decimals(times)} times the time of {fastest}"
 
 
 def _wanted(variant: VariantResult, policy: Policy) -> Wanted | None:

@@ -327,7 +327,7 @@ CODES: dict[str, CodeMeaning] = {
         "The control could not be run, or its two calls on the same bytes gave other bytes.",
         "See the reason in the text; a network that is not repeatable has to be mended first.",
     ),
-    "no-ruler": _warning(
+    "no-reference": _warning(
         "fp64 is not the reference, or nothing is measured against one.",
         "fp64, or the variant that accuracy is measured against, could not be built or run. A network that makes "
         "float32 numbers of its own inside does not run in float64; fp32 is its reference then.",

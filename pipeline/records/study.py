@@ -203,7 +203,7 @@ class Agreement(Record):
 
     Counted over every image at hand that is no drawn noise, its singles, and the labelled images as they were run.
     ``n`` clusters: copies of one image, and crops of one photograph, are one cluster and count as the share of their
-    ``n_answers`` answers that agree. ``reference``: the variant whose singles are the ruler.
+    ``n_answers`` answers that agree. ``reference``: the variant whose singles are the reference.
     """
 
     share: Real
@@ -916,7 +916,7 @@ class Study(Record):
     """For which ``--budget`` left no time: variants, and stages by their names in ``timing.stages``."""
     warnings: list[Warning_] = []
     inputs: list[InputSet]
-    reference: str | None = None  # the variant that is the ruler
+    reference: str | None = None  # the variant that numeric error is measured against
     variants: list[VariantResult]
     baseline: Baseline | None = None  # None: no labels, or accuracy is not judged
     mixing: Mixing | None = None  # None: it was not looked into

@@ -134,8 +134,8 @@ def percent_interval(low: float, high: float) -> str:
 
 
 def two_decimals(value: float, toward: Toward = "nearest") -> str:
-    """A ratio near 1: ``1.05``."""
-    return f"{rounded(value, 2, toward):.2f}"
+    """A ratio of times or speeds: ``1.05``, ``0.0412``."""
+    return f"{rounded(value, 2, toward):.2f}" if 0.1 <= value < 1000 else non_finite(value) or number(value, toward)
 
 
 def points(share: float, toward: Toward = "nearest") -> str:

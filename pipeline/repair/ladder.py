@@ -10,7 +10,7 @@ from isobatch.models.spec.repairable import Digested
 from isobatch.models.spec.runner import Runner
 from isobatch.models.spec.words import VariantUnavailable
 from isobatch.pipeline.compare.statistics import median_interval
-from isobatch.pipeline.records.wording import counted, number
+from isobatch.pipeline.records.wording import counted, two_decimals
 from isobatch.pipeline.repair.crossing import Attempt
 from isobatch.pipeline.repair.records import PROOF, free_limits, objective_cost
 from isobatch.pipeline.repair.rungs import Bench, Candidate, DoesNotHold, Rung, all_rungs
@@ -145,7 +145,7 @@ def _too_dear(name: str, candidate: Candidate, bench: Bench, scope: Scope, rival
     rival = min(rivals, key=known)
     if mine <= _HOPELESS * known(rival):
         return None
-    why = f"not verified: by a few timed calls it costs {number(mine / known(rival))} x what {rival.name} does"
+    why = f"not verified: by a few timed calls it costs {two_decimals(mine / known(rival))} x what {rival.name} does"
     return Tried.by(name, candidate, why, too_dear=True)
 
 

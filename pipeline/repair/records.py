@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from isobatch.pipeline.compare.statistics import median_interval
 from isobatch.pipeline.records.study import Agreement, Delivery, Repair, RepairState
-from isobatch.pipeline.records.wording import agreeing, counted, listed, number, percent, sizes
+from isobatch.pipeline.records.wording import agreeing, counted, listed, percent, sizes, two_decimals
 from isobatch.pipeline.repair.crossing import Attempt
 from isobatch.pipeline.repair.verify import Verified
 
@@ -156,8 +156,8 @@ def _notes(chosen: Attempt, held: list[Attempt]) -> list[str]:
 def _paid(attempt: Attempt) -> str:
     """The medians in words, the frontier's coordinates."""
     middle = {n: statistics.median(ratios) for n, ratios in attempt.ratios.items()}
-    parts = [f"{number(middle[1])} x the latency of a single image"] if 1 in middle else []
-    parts += [f"{number(1 / ratio)} x the throughput at N = {n}" for n, ratio in middle.items() if n > 1]
+    parts = [f"{two_decimals(middle[1])} x the latency of a single image"] if 1 in middle else []
+    parts += [f"{two_decimals(1 / ratio)} x the throughput at N = {n}" for n, ratio in middle.items() if n > 1]
     return listed(parts)
 
 

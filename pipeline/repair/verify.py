@@ -1,4 +1,4 @@
-"""Making a variant batch-invariant, inside a worker: verified bitwise over a scope, priced against its native self."""
+"""Making a variant batch-invariant, in a worker: verified bitwise over a scope, priced beside the unrepaired one."""
 
 import math
 import statistics
@@ -66,7 +66,7 @@ class Scope:
 
     ``timed_sizes``: the N to price (None: see ``study_sizes``; empty: none is), by ``least`` to ``pairs`` pairs of
     calls, for ``enough_s`` seconds each. ``screen``: so many pairs at a single image and at the largest N come before a
-    candidate is verified, once another one holds; what cannot win by these is not. ``reference``: the ruler's singles
+    candidate is verified, once another one holds; what cannot win by these is not. ``reference``: its singles
     [n, values] of a set, where there are any. ``begin`` is called before every candidate, ``say`` told what is being
     done, and ``done`` how many images were run.
     """

@@ -5,7 +5,6 @@ what the program itself names (by hash) is touched.
 """
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
@@ -14,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from isobatch.models.shared.regular_files import open_lock, open_regular
+from isobatch.models.shared.regular_files import AT_ONCE, SHARED, locked
 from isobatch.pipeline.records.errors import UsageError
 
 PARTS = {
@@ -57,12 +56,11 @@ def in_use(root: Path) -> Iterator[None]:
     """
     try:
         root.mkdir(parents=True, exist_ok=True)
-        lock = os.fdopen(open_lock(root / _IN_USE), "r+b")
+        lock = locked(root / _IN_USE, SHARED)  # a clearing that has begun is short
     except OSError:
         yield
         return
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)  # a clearing that has begun is short
+    with os.fdopen(lock, "rb"):
         yield
 
 
@@ -74,8 +72,7 @@ def survey(root: Path) -> tuple[Part, ...]:
 def used_by_a_study(root: Path) -> bool:
     """Whether a study that uses the cache is running now."""
     try:
-        with os.fdopen(open_regular(root / _IN_USE, os.O_RDONLY | os.O_NOFOLLOW), "rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(locked(root / _IN_USE, AT_ONCE, make=False))
     except BlockingIOError:
         return True
     except OSError:
@@ -94,8 +91,7 @@ def clear(root: Path) -> Cleared:
     if not root.is_dir():
         return Cleared((), ())
     try:
-        with os.fdopen(open_lock(root / _IN_USE), "r+b") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with os.fdopen(locked(root / _IN_USE, AT_ONCE), "rb"):
             return _clear(root)
     except BlockingIOError:
         text = f"a running study uses the cache in {root}: wait for it, or end it, and clear again"
@@ -135,15 +131,11 @@ def _clear(root: Path) -> Cleared:
 def _being_built(folder: int, entry: str) -> str:
     """Why an entry stays: its builder holds its lock. Empty where nobody does."""
     try:
-        lock = open_regular(f"{entry.lstrip('.')[:32]}.lock", os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder)
-    except OSError:
-        return ""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(locked(f"{entry.lstrip('.')[:32]}.lock", AT_ONCE, folder, make=False))
     except BlockingIOError:
         return "it is being built"
-    finally:
-        os.close(lock)
+    except OSError:
+        return ""
     return ""
 
 

@@ -12,7 +12,7 @@ from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.config.flags import VERSION
 from isobatch.pipeline.decide.fixed_point import answer
 from isobatch.pipeline.machine.environment import read_environment
-from isobatch.pipeline.prepare.artifacts import ruler
+from isobatch.pipeline.prepare.artifacts import reference_name
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import Race, Study, Timing, Tool, VariantResult
 from isobatch.pipeline.study.assess import Findings
@@ -70,7 +70,7 @@ def as_record(
         warnings=stages.warnings,
         left_out=stages.left_out,
         inputs=[prepared.record for prepared in stages.sets],
-        reference=ruler(stages) if findings.references else None,
+        reference=reference_name(stages) if findings.references else None,
         variants=results,
         baseline=sound.baseline,
         mixing=sound.mixing,

@@ -20,7 +20,7 @@ from isobatch.pipeline.config.conditions import device_of
 from isobatch.pipeline.evidence.evidence import Evidence
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.inputs.storing import digest
-from isobatch.pipeline.prepare.artifacts import baseline, ruler
+from isobatch.pipeline.prepare.artifacts import baseline, reference_name
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import BatchAccuracy, Cost, Effective, Policy, VariantResult
 from isobatch.pipeline.records.wording import of_inputs
@@ -124,8 +124,8 @@ def _compared(stages: Stages, rounds: Rounds, references: Mapping[str, Evidence]
     """What the comparisons say, as fields of VariantResult."""
     every, verdicts, notes = [], [], []
     for prepared in stages.sets:
-        # the ruler against itself says nothing
-        ruled = None if name == ruler(stages) else references.get(prepared.record.name)
+        # the reference against itself says nothing
+        ruled = None if name == reference_name(stages) else references.get(prepared.record.name)
         tested = [
             Tested(condition, pair[0], comparisons(pair[0], pair[1] if len(pair) > 1 else None, ruled, condition))
             for (variant, inputs, condition), pair in rounds.items()

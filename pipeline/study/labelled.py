@@ -17,7 +17,7 @@ from isobatch.pipeline.compare.accuracy import accuracy_drop, look_sizes, strati
 from isobatch.pipeline.decide.policy import DEFAULT_MAX_DROP_POINTS
 from isobatch.pipeline.machine.environment import machine_key, toolchain
 from isobatch.pipeline.machine.isa_caps import NATIVE
-from isobatch.pipeline.prepare.artifacts import REFERENCE, baseline, ruler
+from isobatch.pipeline.prepare.artifacts import REFERENCE, baseline, reference_name
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.storage.files import StoreError, read_json, write_json
@@ -37,7 +37,7 @@ USUAL_LOOKS = 3  # after which most drops are decided, for the estimate of the t
 class LabelledRun:
     """The labelled images of an input set, the order in which they were run, and what each variant predicts for them.
 
-    ``reference``: the ruler's answers, as far as any variant went; None where it could not be run.
+    ``reference``: its answers, as far as any variant went; None where it could not be run.
     """
 
     inputs: str
@@ -77,13 +77,13 @@ def run_labelled(
     """Predict the labelled images, in steps: the baseline's singles, and each variant at its fastest N.
 
     After each look a variant whose drop is decided against ``limit`` (points; None: the default) goes no further.
-    ``float_error``: how far the baseline's singles are from the ruler's on other images, over the largest logit;
-    where it is known to be small, the ruler runs only the images whose answer rounding might turn. Predictions are
+    ``float_error``: how far the baseline's singles are from the reference's on other images, over the largest logit;
+    where it is known to be small, the reference runs only the images whose answer rounding might turn. Predictions are
     kept with the artifact, by machine, so they are computed once.
     """
     ends = look_sizes(len(images))
     run = LabelledRun(name, images, stratified_order(images.labels or (), _ORDER_SEED), len(ends))
-    turns = {BASELINE_SINGLES: (baseline(stages.config), 1), **{one: (one, n) for one, n in fastest.items()}}
+    turns = {BASELINE_SINGLES: (baseline(stages.config), 1)} | {variant: (variant, n) for variant, n in fastest.items()}
     for variant in fastest:
         if stages.emulated(spec := find_variant(variant)):
             why = f"{spec.precision} arithmetic is emulated here: {len(images)} images would take too long"
@@ -186,9 +186,9 @@ def _decided(run: LabelledRun, key: str, limit: float | None) -> bool:
 
 
 def _with_reference(stages: Stages, run: LabelledRun, float_error: float | None) -> LabelledRun:
-    """The run with the ruler's answers: the baseline's own where that is the ruler, else fp64's."""
+    """The run with the reference's answers: the baseline's own where that is it, else fp64's."""
     plain = run.predictions.get(BASELINE_SINGLES)
-    if ruler(stages) == baseline(stages.config):
+    if reference_name(stages) == baseline(stages.config):
         return replace(run, reference=plain.classes if plain else None)
     seen = max((len(prediction.classes) for prediction in run.predictions.values()), default=0)
     trusted = plain is not None and float_error is not None and float_error <= CLEAR / 10

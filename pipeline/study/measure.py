@@ -12,7 +12,7 @@ from isobatch.pipeline.evidence.parts import cut, joined
 from isobatch.pipeline.evidence.plan import Job
 from isobatch.pipeline.evidence.stored import read_evidence
 from isobatch.pipeline.machine.environment import machine
-from isobatch.pipeline.prepare.artifacts import REFERENCE, ruler
+from isobatch.pipeline.prepare.artifacts import REFERENCE, reference_name
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import Condition
 from isobatch.pipeline.records.wording import condition_words
@@ -35,18 +35,19 @@ class Gathered:
 
 
 def run_references(stages: Stages) -> dict[str, Evidence]:
-    """The ruler's singles of every input set, on the CPU: kept in the cache by weights, inputs and toolchain.
+    """The reference's singles of every input set, on the CPU: kept in the cache by weights, inputs and toolchain.
 
     fp64; of an ONNX file those of the file as it is, whether or not that variant was asked for. A network that does not
     run in float64, as it makes float32 numbers of its own, is measured by its baseline.
     """
-    references = _singles(stages, ruler(stages))
+    references = _singles(stages, reference_name(stages))
     if not references and not stages.config.onnx:
         stages.without_fp64 = True
-        references = _singles(stages, ruler(stages))
-        against = f"errors and answers are measured against {ruler(stages)}" if references else "no error is measured"
+        references = _singles(stages, reference_name(stages))
+        instead = reference_name(stages)
+        against = f"errors and answers are measured against {instead}" if references else "no error is measured"
         failure = stages.failures.get(REFERENCE)
-        stages.warn("no-ruler", f"{REFERENCE} failed, so {against}{f': {failure.reason}' if failure else ''}")
+        stages.warn("no-reference", f"{REFERENCE} failed, so {against}{f': {failure.reason}' if failure else ''}")
     return references
 
 

@@ -66,9 +66,9 @@ def judge_mixing(stages: Stages, results: Sequence[VariantResult]) -> Mixing | N
 
 
 def float_error(stages: Stages, rounds: Rounds, references: Mapping[str, Evidence]) -> float | None:
-    """How far the baseline's singles are from the ruler's, over the row's largest |logit|: the largest of all images.
+    """How far the baseline's singles are from the reference's, over the row's largest |logit|: the worst image's.
 
-    None where the baseline was not measured beside the ruler.
+    None where the baseline was not measured beside the reference.
     """
     largest = None
     for (variant, inputs, _), pair in rounds.items():

@@ -44,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", metavar="S", help="begin no further batch size after S seconds; says which")
     parser.add_argument("--timeout", default="120", metavar="S", help="end a network that is silent for S seconds")
     parser.add_argument("--junit", metavar="FILE", help="also write the verdicts as JUnit XML")
+    parser.add_argument("--markdown", metavar="FILE", help="also write what is printed for a pull request's comment")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
@@ -56,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     from isobatch.pipeline.tools.check.run import check_network
     from isobatch.pipeline.user.progress import Progress
     from isobatch.reports.files.junit import check_junit
-    from isobatch.reports.pages.checked import lines_of, screen
+    from isobatch.reports.pages.checked import lines_of, markdown, screen
 
     target = target_of(arguments.network, arguments.model, arguments.weights)
     sizes = batches(limited("--batch-sizes", arguments.batch_sizes, _LARGEST))
@@ -77,15 +78,17 @@ def run(arguments: argparse.Namespace) -> int:
         state_dict=arguments.state_dict,
     )
     timeout_s = seconds("--timeout", arguments.timeout)
-    junit = asked_file(arguments.junit) if arguments.junit else None
+    wanted = {name: asked_file(text) for name in ("junit", "markdown") if (text := getattr(arguments, name))}
     progress = Progress(patience_s=0.0)
     try:
         report = check_network(asked, timeout_s, (lambda text: None) if arguments.quiet else progress)
     finally:
         progress.end()
-    if junit:
+    if "junit" in wanted:
         said = {variant.variant: "\n".join(lines_of(report, variant)) for variant in report.variants}
-        write_bytes(junit, [check_junit(report, said)])
+        write_bytes(wanted["junit"], [check_junit(report, said)])
+    if "markdown" in wanted:
+        write_bytes(wanted["markdown"], [markdown(report).encode()])
     if arguments.json:
         print(report.model_dump_json(indent=1))
     else:

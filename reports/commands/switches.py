@@ -11,7 +11,7 @@ from isobatch.reports.commands import Command
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The variants, and the study's own flags for weights, inputs and conditions."""
-    parser.add_argument("--variant", default="fp32,ort-fp32", metavar="V", help="a list, as in --list-variants")
+    parser.add_argument("--variants", default="fp32,ort-fp32", help="a list, as in --list-variants")
     add_scope(parser, "2,3,4,8")
     parser.add_argument("--timeout", default="600", metavar="S", help="end a worker that is silent for S seconds")
     parser.add_argument("--offline", action="store_true", help="never download, not even a named choice")
@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     from isobatch.reports.screen.progress import Progress
     from isobatch.reports.screen.terminal import print_blocks
 
-    flags = vars(study_parser().parse_args([])) | vars(arguments) | {"variants": arguments.variant}
+    flags = vars(study_parser().parse_args([])) | vars(arguments)
     config = read_config(argparse.Namespace(**flags))
     batches(config.batch_sizes)
     with Progress(quiet=config.quiet, stream=sys.stderr) as progress:
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    usage="[--variant V]",
+    usage="[--variants V]",
     summary="documented determinism switches: asked, read back, does the property hold, what it costs",
     add_arguments=add_arguments,
     run=run,

@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     for claim in check(Path(arguments.record), Checking(arguments.trust, timeout_s, say)):
         claims.append(claim)
         if not arguments.json:
-            print(clean(f"{'holds' if claim.holds else 'FAILS'}: {claim.claim}: {claim.found}"), flush=True)
+            print(clean(f"{'holds' if claim.holds else 'FAILS'}: {claim.claim}: {claim.outcome}"), flush=True)
     met = holding(claims)
     if arguments.json:
         print(json.dumps({"holds": met, "claims": [claim.model_dump() for claim in claims]}, indent=1))

@@ -21,11 +21,11 @@ LOSSES = {
     "over 2 points": "var(--loss-much)",
     "not measured": "var(--loss-unknown)",
 }
-"""The words for the top-1 lost, each with its colour."""
+"""The words for the accuracy drop, each with its colour."""
 
 
 def specification(dots: Sequence[Dot]) -> dict[str, Any]:
-    """The picture in Vega-Lite: band, Pareto line, a ring around the choice, marks and their names.
+    """The picture in Vega-Lite: band, dotted line, a ring around the choice, marks and their names.
 
     ``dots`` is not empty, and its speeds and noises are finite.
     """
@@ -173,7 +173,7 @@ def _levels(dots: Sequence[Dot], frame: Frame) -> list[float]:
 
 
 def _steps(line: Sequence[tuple[float, float, str]]) -> list[Box]:
-    """The boxes that the Pareto line covers: from each dot left to the next slower one's place, then down to it."""
+    """The boxes that the dotted line covers: from each dot left to the next slower one's place, then down to it."""
     steps: list[Box] = []
     for (fast_x, fast_y, _), (slow_x, slow_y, _) in pairwise(line):
         steps.append((slow_x, fast_y - 2, fast_x, fast_y + 2))

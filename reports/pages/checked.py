@@ -1,8 +1,8 @@
-"""What ``check`` found, on one screen."""
+"""What ``check`` found, on one screen, and as Markdown."""
 
 import math
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from isobatch.pipeline.explain.causes import all_causes
 from isobatch.pipeline.records.errors import Exit
@@ -18,7 +18,9 @@ from isobatch.pipeline.records.wording import (
 )
 from isobatch.pipeline.tools.check.records import CheckReport, VariantChecked
 from isobatch.pipeline.user.results import BatchSize, Origin
+from isobatch.reports.blocks import Definitions, Heading, line
 from isobatch.reports.escape import clean
+from isobatch.reports.files.markdown import to_markdown
 
 WIDTH = 100
 _LABEL = 12
@@ -37,9 +39,26 @@ def screen(report: CheckReport) -> Iterator[str]:
 
 def lines_of(report: CheckReport, variant: VariantChecked) -> Iterator[str]:
     """The lines of one variant."""
-    yield clean(f"{_SIGNS[variant.exit_code]} {report.network}, {variant.variant}: {headline(variant)}")
+    yield clean(_title(report, variant))
     for label, text in _facts(variant):
         yield from _wrapped(label, text)
+
+
+def markdown(report: CheckReport) -> str:
+    """What the screen says, for a pull request's comment or the summary of a job."""
+    parts: list[Heading | Definitions] = []
+    for variant in report.variants:
+        parts += [Heading(_title(report, variant)), _listed(_facts(variant))]
+    parts.append(_listed([*_shared(report), ("next", report.next)]))
+    return "\n\n".join(filter(None, map(to_markdown, parts))) + "\n"
+
+
+def _title(report: CheckReport, variant: VariantChecked) -> str:
+    return f"{_SIGNS[variant.exit_code]} {report.network}, {variant.variant}: {headline(variant)}"
+
+
+def _listed(facts: Iterable[tuple[str, str]]) -> Definitions:
+    return Definitions(tuple((label, line(text)) for label, text in facts))
 
 
 def _wrapped(label: str, text: str) -> list[str]:

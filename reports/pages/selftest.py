@@ -20,7 +20,7 @@ def blocks(test: SelfTest, verbose: bool) -> list[Block]:
 
 def _row(outcome: Outcome) -> Row:
     expected = [word for word in (outcome.fault.mechanism, outcome.fault.trigger) if word]
-    named = outcome.found is not None and outcome.fault.layer in outcome.found.named
+    named = outcome.examined is not None and outcome.fault.layer in outcome.examined.named
     words = ", ".join([outcome.mechanism, *outcome.triggers]) if named else None
     return {
         Column("Planted", "name"): outcome.fault.name,
@@ -32,7 +32,7 @@ def _row(outcome: Outcome) -> Row:
 
 
 def _evidence(outcome: Outcome) -> list[Line]:
-    explanation = outcome.found and outcome.found.explained
+    explanation = outcome.examined and outcome.examined.explained
     causes = explanation["causes"] if explanation else []
     return [
         line(Code(outcome.fault.name), f", {cause['name']} {cause['verdict']}: {cause['evidence']}") for cause in causes

@@ -1,7 +1,5 @@
 """What ``run.py switches`` found, in blocks: two tables a variant, and for what they hold."""
 
-from isobatch.pipeline.records.study import Interval
-from isobatch.pipeline.records.wording import between, two_decimals
 from isobatch.pipeline.tools.switches.records import SwitchesReport, SwitchResult, VariantSwitches
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Column, Paragraph, Table, line
@@ -55,7 +53,7 @@ def _times(tried: VariantSwitches) -> list[Table]:
     rounds = [interval.n for _, _, interval in priced]
     of = " to ".join(map(str, sorted({min(rounds), max(rounds)})))
     columns = Column("Switch"), Column("N", "number"), Column("Time", "number")
-    rows = tuple((switch, n, _ratio(interval)) for switch, n, interval in priced)
+    rows = tuple((switch, n, numbers.ratio_interval(interval)) for switch, n, interval in priced)
     return [Table(f"{tried.variant}: calls over calls as shipped, n = {of}.", columns, rows)]
 
 
@@ -74,12 +72,6 @@ def _holds(result: SwitchResult) -> str:
         return "no: not repeatable"
     flips = f", {numbers.counted(result.top1_flips, 'top-1 flip')}" if result.top1_flips else ""
     return f"no: N = {numbers.batch_sizes(result.differing_at)}{flips}"
-
-
-def _ratio(interval: Interval) -> str:
-    low, high = interval.low95, interval.high95
-    limits = "" if low is None or high is None else f" ({between(low, high, two_decimals)})"
-    return f"{two_decimals(interval.median)} x{limits}"
 
 
 def _scope(report: SwitchesReport) -> str:

@@ -52,11 +52,11 @@ def blocks(study: Study) -> list[Block]:
             " On a GPU: the device's own time of the network, copies from and to the host left out, and the memory "
             "that torch took from the device."
         )
-    found: list[Block] = [table_of(caption, (_row(v, elsewhere) for v in costed))]
+    written: list[Block] = [table_of(caption, (_row(v, elsewhere) for v in costed))]
     if rows := [row for v in costed for row in _per_n(v)]:
         per_n = table_of("Images a second: medians with 95 % limits.", rows)
-        found.append(Details("Throughput per N", (per_n,)))
-    return found
+        written.append(Details("Throughput per N", (per_n,)))
+    return written
 
 
 SECTION = Section(order=95, title="Cost", show="folded", write=blocks)

@@ -93,7 +93,7 @@ def _has_less_error(study: Study, decided: Recommendation) -> bool:
 def _ratio(decided: Recommendation) -> str:
     """The runner-up's time over that of the fastest."""
     ratio = decided.race.ratios.get(decided.runner_up or "") if decided.race else None
-    return "" if ratio is None else f", {ratio.median:.2f} x the time"
+    return "" if ratio is None else f", {numbers.ratio(ratio.median)} the time"
 
 
 def price_line(study: Study) -> Line:

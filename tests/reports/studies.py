@@ -228,9 +228,9 @@ REFERENCE = r.VariantResult(
     precision="fp64",
     status="measured",
     role="reference",
-    summary="the ruler: float64 singles",
+    summary="the reference: float64 singles",
     effective=r.Effective(precision="fp64", provider="cpu", int8_layers=0, weight_layers=54),
-    accuracy_note="the ruler is never a candidate",
+    accuracy_note="the reference is never a candidate",
 )
 MISSING = r.VariantResult(
     name="int8-pt2e",
@@ -336,7 +336,7 @@ def full() -> r.Study:
 
 @cache
 def small() -> r.Study:
-    """The ruler, two candidates and one that is unavailable: enough to hold a string everywhere."""
+    """The reference, two candidates and one that is unavailable: enough to hold a string everywhere."""
     return study([REFERENCE, measured(ROWS[0]), measured(ROWS[9]), MISSING], True, WARNINGS, INPUTS)
 
 

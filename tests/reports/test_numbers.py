@@ -156,16 +156,18 @@ def test_a_real_reads_back_to_its_digits(value: float, digits: int) -> None:
     [
         (0.987, 0.971, 1.006, "0.99 x (0.97 to 1.01)"),
         (1.934, None, None, "1.93 x"),
-        (12.34, 0.0412, 123.4, "12 x (few calls)"),
+        (12.34, 0.0412, 123.4, "12.34 x (few calls)"),
         (math.nan, -math.inf, math.inf, "NaN (minus infinite to infinite)"),
     ],
 )
-def test_a_ratio_near_one_keeps_two_decimals(median: float, low: float | None, high: float | None, text: str) -> None:
+def test_a_ratio_keeps_two_decimals(median: float, low: float | None, high: float | None, text: str) -> None:
     assert numbers.ratio_interval(Interval(median=median, low95=low, high95=high, n=5)) == text
 
 
 def test_wide_limits_of_many_calls_are_told() -> None:
-    assert numbers.ratio_interval(Interval(median=12.34, low95=0.0412, high95=123.4, n=10)) == "12 x (0.041 to 124)"
+    wide = Interval(median=12.34, low95=0.0412, high95=123.4, n=10)
+    assert numbers.ratio_interval(wide) == "12.34 x (0.0412 to 123.40)"
+    assert numbers.ratio(1.0) == "1.00 x"
 
 
 def test_a_rate_has_no_exponent() -> None:

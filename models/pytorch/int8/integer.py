@@ -101,7 +101,7 @@ def _run_repeated(unit: Unit, function: Callable[..., Any], inputs: Rows, count:
 
 def _provocation(unit: Unit, draws: np.random.Generator, offset: float = TIE) -> Provoked | None:
     """This layer with values ``offset`` of a step behind a whole one; None for a layer that cannot be moved there."""
-    forms = [slot.one for slot in unit.slots if slot]
+    forms = [slot.alone for slot in unit.slots if slot]
     module = getattr(unit.original, "__self__", unit.original)
     match module:
         case nnqd.Linear():
@@ -142,7 +142,7 @@ def _sums(module: Any, values: Tensor, form: Form) -> NDArray[np.float64]:
 
 
 def _accumulators(unit: Unit, called: Any, inputs: Rows) -> Accumulators | None:
-    forms = [slot.one for slot in unit.slots if slot]
+    forms = [slot.alone for slot in unit.slots if slot]
     module = getattr(called, "__self__", called)
     if isinstance(module, nnqd.Linear) or any(form.scale is None for form in forms):
         return None
@@ -190,7 +190,7 @@ def _extremes(unit: Unit, code: int) -> Provoked | None:
 
     Scales and biases of a copy put every exact sum of the middle of an image well above zero.
     """
-    forms = [slot.one for slot in unit.slots if slot]
+    forms = [slot.alone for slot in unit.slots if slot]
     module = getattr(unit.original, "__self__", unit.original)
     if isinstance(module, nnqd.Linear) or not isinstance(module, _PRODUCTS) or forms[0].scale is None:
         return None

@@ -18,7 +18,7 @@ def measure(reference: NDArray[Any], candidate: NDArray[Any]) -> Values:
     """``max_ulp``; ``ulp_at``: the reference value where it occurs; ``n_ulp_excluded``: differing elements left out.
 
     An element is left out where reference and candidate are both below ``TINY`` of the reference row's largest finite
-    |value|. A reference of another float type (the fp64 ruler) is rounded to the candidate's type first. Integer
+    |value|. A reference of another float type (fp64) is rounded to the candidate's type first. Integer
     outputs: quantization steps, nothing left out. NaN where a side is NaN or only one is integer; inf where one is inf.
     """
     largest, at, excluded = -1.0, math.nan, 0

@@ -17,7 +17,7 @@ from isobatch.pipeline.workers.wire import Crossing
 class LookAsked(Crossing):
     """One variant on one input set. ``also``: the other sets that the artifact serves, on which a repair is verified.
 
-    ``references``: by set the files that hold the ruler's singles, where its answers are to be compared.
+    ``references``: by set the files that hold the reference's singles, where its answers are to be compared.
     ``cannot_win``: why a repair can not be the choice, "" where it may be. ``objective``: what a repair is to cost
     least of. ``run_folder``, where it writes, and ``repair_s``, what others leave of the time, are told last.
     """

@@ -159,7 +159,7 @@ def _scope(asked: LookAsked, done: Callable[[int], None]) -> Scope:
 
 
 def _ruled(references: Mapping[str, tuple[str, ...]], images: Images) -> NDArray[Any] | None:
-    """The ruler's singles [n, values] of a set, from its files; None where there are none."""
+    """The reference's singles [n, values] of a set, from its files; None where there are none."""
     files = references.get(images.name)
     return joined([read_evidence(Path(file)) for file in files]).singles if files else None
 

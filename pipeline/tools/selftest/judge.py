@@ -15,23 +15,23 @@ NOTHING = "unexplained"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one planted fault. ``found``: None where it could not be looked for."""
+    """What became of one planted fault. ``examined``: None where it could not be looked for."""
 
     fault: Fault
     state: State
     why: str
-    found: Examined | None = None
+    examined: Examined | None = None
 
     @property
     def mechanism(self) -> str:
         """The mechanism named at the fault's layer."""
-        explanation = self.found and self.found.explained
+        explanation = self.examined and self.examined.explained
         return str(explanation["mechanism"]) if explanation else NOTHING
 
     @property
     def triggers(self) -> tuple[str, ...]:
         """The triggers named at the fault's layer."""
-        explanation = self.found and self.found.explained
+        explanation = self.examined and self.examined.explained
         return tuple(explanation["triggers"]) if explanation else ()
 
 

@@ -6,7 +6,16 @@ from isobatch.pipeline.decide.ranges import range_words
 from isobatch.pipeline.decide.recommend import as_good
 from isobatch.pipeline.decide.repaired_variants import native_name, with_repairs
 from isobatch.pipeline.records.study import VERDICTS, Cost, DecidedBy, Interval, Study, VariantResult
-from isobatch.pipeline.records.wording import condition_words, counted, held, listed, number, percent
+from isobatch.pipeline.records.wording import (
+    condition_words,
+    counted,
+    held,
+    listed,
+    number,
+    percent,
+    points,
+    two_decimals,
+)
 from isobatch.pipeline.tools.two_runs.records import Change, ChangeKind, SetCompared
 
 
@@ -100,7 +109,7 @@ def _accuracy(a: VariantResult, b: VariantResult, inputs: Mapping[str, str]) -> 
     if a.accuracy_drop and b.accuracy_drop and a.accuracy_drop.decided != b.accuracy_drop.decided:
         decided = a.accuracy_drop.decided or "no limit", b.accuracy_drop.decided or "no limit"
         kinds: dict[tuple[str, str], ChangeKind] = {("met", "not-met"): "regression", ("not-met", "met"): "improvement"}
-        note = f"drop {percent(a.accuracy_drop.value)} and {percent(b.accuracy_drop.value)}"
+        note = f"accuracy drop {points(a.accuracy_drop.value)} and {points(b.accuracy_drop.value)}"
         kind = kinds.get(decided, "other")
         texts.append(Change(kind, "accuracy drop", decided[0], decided[1], a.name, note=note))
     if a.accuracy.n == b.accuracy.n and a.accuracy.top1 != b.accuracy.top1:
@@ -142,7 +151,7 @@ def _cost(a: VariantResult, b: VariantResult, inputs: Mapping[str, str]) -> list
     texts = []
     for what, interval, other, unit in _priced(mine, theirs):
         if _disjoint(interval, other):
-            ratio = f"{number(other.median / interval.median)} x; " if interval.median else ""
+            ratio = f"{two_decimals(other.median / interval.median)} x; " if interval.median else ""
             note = f"{ratio}the 95 % intervals do not meet"
             values = f"{number(interval.median)} {unit}", f"{number(other.median)} {unit}"
             texts.append(Change("other", what, *values, a.name, note=note))

@@ -1,9 +1,18 @@
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from isobatch.models.shared.regular_files import file_sha256, open_lock, read_object, read_regular, write_whole
+from isobatch.models.shared.regular_files import (
+    AT_ONCE,
+    SHARED,
+    file_sha256,
+    locked,
+    read_object,
+    read_regular,
+    write_whole,
+)
 
 
 @pytest.mark.parametrize("kind", ["link", "dangling", "FIFO", "folder"])
@@ -45,10 +54,25 @@ def test_a_file_is_replaced_as_a_whole_or_stays(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_lock_is_held_until_it_is_closed_and_leaves_the_file(tmp_path: Path) -> None:
+    (tmp_path / "lock").write_text("somebody's")
+    held = [locked(tmp_path / "lock", SHARED), locked(tmp_path / "lock", SHARED)]
+    before = len(os.listdir("/proc/self/fd"))
+    for descriptor in held:
+        with pytest.raises(BlockingIOError):
+            locked(tmp_path / "lock", AT_ONCE)
+        assert len(os.listdir("/proc/self/fd")) <= before
+        os.close(descriptor)
+    os.close(locked(tmp_path / "lock", AT_ONCE, make=False))
+    assert (tmp_path / "lock").read_text() == "somebody's"
+    with pytest.raises(FileNotFoundError):
+        locked(tmp_path / "other", AT_ONCE, make=False)
+
+
 def test_a_pipe_or_a_device_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/zero"), tmp_path):
-        for read in (read_regular, file_sha256, open_lock):
+        for read in (read_regular, file_sha256, partial(locked, how=AT_ONCE)):
             with pytest.raises(OSError):
                 read(path)
 

@@ -191,7 +191,7 @@ def test_a_mismatch_is_named_and_never_measured(singles: np.ndarray, issues: tup
     assert list(of("repeat", made)) == [1]
 
 
-def test_against_the_ruler_types_differ_and_values_are_measured() -> None:
+def test_against_the_reference_types_differ_and_values_are_measured() -> None:
     exact = table(dtype=np.float64)
     first = run(fakes.faithful(exact.astype(np.float16)))
     reference = run(fakes.faithful(exact), batch_sizes=(), probes=False)

@@ -88,7 +88,7 @@ def test_a_device_adds_its_own_settings_to_those_of_the_cpu() -> None:
     assert grid_points(found) == [*on_cpu, GridPoint(2, cuda=CudaOptions())]  # neither threads nor caps act there
     assert base(found, "cuda") in grid_points(found) and base(found) in grid_points(found)
     assert {name: device_of(found, find_variant(name)) for name in ("fp64", "fp32", "int8-x86", "ort-fp32")} == {
-        "fp64": "cpu",  # one ruler for every device
+        "fp64": "cpu",  # one reference for every device
         "fp32": "cuda",
         "int8-x86": "cpu",
         "ort-fp32": "cpu",

@@ -25,8 +25,8 @@ def reasons(found: Recommendation) -> dict[str, str]:
 
 
 def test_the_cheapest_that_meets_the_policy() -> None:
-    ruler = result("fp64", None, role="reference")
-    variants = [ruler, result("slow", per_second=50), result("fast"), result("faster", "batch-variant", per_second=900)]
+    fp64 = result("fp64", None, role="reference")
+    variants = [fp64, result("slow", per_second=50), result("fast"), result("faster", "batch-variant", per_second=900)]
     found = recommend([*variants, UNAVAILABLE], Policy())
     assert (found.chosen, found.batch_size, found.ties) == ("fast", 8, [])
     assert found.because == [
@@ -377,9 +377,9 @@ def test_of_the_smallest_the_fastest_is_chosen_and_the_others_are_larger() -> No
 
 
 def test_what_is_the_reference_itself_has_no_error_and_what_is_not_says_how_often_it_agrees() -> None:
-    ruler = result("ort-fp32", baseline=True, agreement=agreed(16, 16, "ort-fp32"))
+    alone = result("ort-fp32", baseline=True, agreement=agreed(16, 16, "ort-fp32"))
     rough = compared(result("ort-int8", size_mb=25.0), seed=0.01)
-    found = recommend([ruler, rough], Policy(), race(ort_fp32=100, ort_int8=101))
+    found = recommend([alone, rough], Policy(), race(ort_fp32=100, ort_int8=101))
     assert (found.chosen, found.decided_by) == ("ort-fp32", "error")
     assert found.because[-1] == "It gives the reference's own outputs, from which the other has an error of 0.01."
     alone = compared(result("fp32", baseline=True, agreement=agreed(16, 16)), seed=1e-7)  # fp64 was not asked for

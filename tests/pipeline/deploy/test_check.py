@@ -30,7 +30,7 @@ def claims(folder: Path, trust: bool = False) -> list[Claim]:
 def test_a_record_holds_where_it_was_made(folder: Path) -> None:
     found = claims(folder)
     assert holding(found) and len(found) == 7
-    assert found[-1].found == "no output changed"
+    assert found[-1].outcome == "no output changed"
     assert not holding([])
     assert claims(folder / "record.json") == found
 
@@ -48,19 +48,19 @@ def test_where_trusted_a_change_that_moves_no_output_is_said_to_be_none(folder: 
     model.doc_string = "another file, the same numbers"
     (folder / "model.onnx").write_bytes(model.SerializeToString())
     assert not holding(claims(folder))
-    assert [one.found for one in claims(folder, trust=True)][-1] == "no output changed"
+    assert [one.outcome for one in claims(folder, trust=True)][-1] == "no output changed"
 
 
 def test_an_artifact_that_depends_on_the_batch_fails_its_claim(folder: Path) -> None:
     (folder / "model.onnx").write_bytes(graph(WEIGHT, leak=True))
     first = claims(folder, trust=True)[0]
-    assert not first.holds and first.found == "differs at N = 2, 3"
+    assert not first.holds and first.outcome == "differs at N = 2, 3"
 
 
 def test_an_artifact_that_does_not_load_fails_its_claim(folder: Path) -> None:
     (folder / "model.onnx").write_bytes(b"no graph")
     (found,) = claims(folder, trust=True)
-    assert not found.holds and found.found.startswith("a fresh process could not run it: ")
+    assert not found.holds and found.outcome.startswith("a fresh process could not run it: ")
 
 
 FORGED = """
@@ -97,7 +97,7 @@ def test_other_settings_than_the_record_has_are_refused(folder: Path) -> None:
     settings = json.loads((folder / "settings.json").read_text())
     (folder / "settings.json").write_text(json.dumps(settings | {"threads": 2}))
     found = claims(folder)
-    assert not holding(found) and found[-1].found == "it has other settings than the record"
+    assert not holding(found) and found[-1].outcome == "it has other settings than the record"
 
 
 def test_a_record_of_before_the_first_release_is_answered_in_one_line(

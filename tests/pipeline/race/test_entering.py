@@ -19,7 +19,7 @@ def test_who_is_doubted_races_unless_calls_in_turn_show_it_slower(seconds: float
     first, doubted = asked("first", 0.1, False), asked("doubted", seconds, True)
     racing, slow = entered([first, doubted])
     assert [one.name for one in racing] == ["first", *["doubted"] * races]
-    assert [one.why for one in slow] == ["clearly slower (2.1 times the time of first in calls in turn)"] * (not races)
+    assert [one.why for one in slow] == ["clearly slower (2.10 times the time of first in calls in turn)"] * (not races)
     assert doubted[1].contestant.ended is not races  # type: ignore[attr-defined]
 
 

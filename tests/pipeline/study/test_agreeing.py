@@ -1,4 +1,4 @@
-"""How often a repaired self gives the ruler's answer, from the files of the ruler's singles to the record."""
+"""How often a repaired self gives the reference's answer, from the files of the reference's singles to the record."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -22,6 +22,12 @@ def test_bad_flags_of_a_command_are_one_clear_line(command: Command) -> None:
     assert "\n" not in str(found.value)
 
 
+def test_lists_of_variants_have_one_name() -> None:
+    assert find_command("switches").parser().parse_args(["--variants", "fp32"]).variants == "fp32"
+    with pytest.raises(UsageError, match=r"did you mean --variants\?"):
+        find_command("switches").parser().parse_args(["--variant", "fp32"])
+
+
 def test_an_unknown_command_names_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'recommend'"):
         find_command("recomend")

@@ -18,6 +18,7 @@ def flags(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
 @pytest.mark.parametrize("name", PARSERS)
 def test_every_flag_says_what_it_does_and_its_default(name: str) -> None:
     parser = PARSERS[name]
+    assert parser.format_help().count("off unless it is given") == 1
     formatter = parser._get_formatter()
     for action in flags(parser):
         assert action.help, action.option_strings

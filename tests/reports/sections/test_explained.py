@@ -167,7 +167,7 @@ def test_a_repair_that_was_not_tried_or_does_not_apply_is_named() -> None:
     assert "because no origin was found" in text("repairs", with_fields(repairs=[], origins=[]))
     rows = [row for row in tables("repairs", studies.strange())[0].rows if row[0] == "poisoned"]
     assert [row[2] for row in rows] == ["holds"]
-    tiny = "0.0040 x (minus infinite to infinite)"
+    tiny = "0.004 x (minus infinite to infinite)"
     assert rows[0][4:] == (tiny, f"NaN at N = 4; {tiny} at N = 8")
     assert "To poisoned these do not apply: static-scale (nothing here has a dynamic scale)." in text(
         "repairs", studies.strange()

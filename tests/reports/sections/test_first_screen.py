@@ -25,7 +25,7 @@ def test_the_choice_in_four_numbers_each_with_its_evidence() -> None:
         "12 of 12 batched comparisons bit-equal; 20 images, N = 2 to 4, 8 and 16",
         "variant-ort-int8",
     )
-    assert found["Speed"][0] == "106 img/s" and "about 2.8 x that of ort-fp32" in found["Speed"][1]
+    assert found["Speed"][0] == "106 img/s" and "about 2.83 x that of ort-fp32" in found["Speed"][1]
     assert found["Top-1 accuracy"][::2] == ("97.6 %", "accuracy")
     assert found["Top-1 accuracy"][1].startswith(
         "on 450 labelled images; accuracy drop against fp32 0.5 points, at most 1.3"

@@ -107,7 +107,7 @@ def test_the_price_is_told_against_the_fastest_and_fp32() -> None:
     text = words(price_line(studies.study(found)))
     assert "39 % less throughput than the fastest, int8-x86, which is batch-variant" in text
     assert "batch-variant: 106 img/s at N = 8" in text
-    assert "About 2.8 x the throughput of ort-fp32" in text
+    assert "About 2.83 x the throughput of ort-fp32" in text
 
 
 def test_the_price_is_not_told_against_one_called_batch_invariant_that_the_range_rejected() -> None:
@@ -181,8 +181,8 @@ def test_the_fastest_is_said_to_have_less_error_where_it_has(error: float, said:
 
 def test_the_reference_itself_is_not_said_to_have_less_error() -> None:
     study = studies.full()
-    ruler = {"comparisons": [], "agreement": None, "baseline": True}
-    variants = [v.model_copy(update=ruler) if v.name == "ort-int8" else v for v in study.variants if v.name != "fp64"]
+    alone = {"comparisons": [], "agreement": None, "baseline": True}
+    variants = [v.model_copy(update=alone) if v.name == "ort-int8" else v for v in study.variants if v.name != "fp64"]
     text = in_short(study.model_copy(update={"variants": variants}))
     assert text.startswith("Decided by speed and the reference's own outputs; runner-up ort-int8-qoperator")
     first = decided(study).model_copy(update={"decided_by": "error"})

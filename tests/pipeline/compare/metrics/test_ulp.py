@@ -104,7 +104,7 @@ def test_integers_count_steps_and_leave_nothing_out() -> None:
     assert found == {"max_ulp": 1.0, "ulp_at": 0.0, "n_ulp_excluded": 0}
 
 
-def test_the_ruler_is_rounded_to_the_candidates_type() -> None:
+def test_the_reference_is_rounded_to_the_candidates_type() -> None:
     reference = rows([[1.0 + 2**-40, 70000.0]], F64)
     assert measure(reference, rows([[1.0, 65504.0]], F16))["max_ulp"] == math.inf  # 70000 overflows fp16
     assert measure(reference[:, :1], rows([[1.0]], F16)) == {

@@ -44,8 +44,9 @@ def test_an_invariant_network_and_its_mixing_twin(commands: Commands) -> None:
 def test_json_and_junit_say_the_same(commands: Commands, tmp_path: Path) -> None:
     junit = tmp_path / "check.xml"
     ended = commands(
-        ROOT, "check", f"{HERE}:mixing", *SMALL, "--variants", "fp32,ort-int8", "--json", "--junit", str(junit)
-    )
+        ROOT, "check", f"{HERE}:mixing", *SMALL, "--variants", "fp32,ort-int8", "--json", "--junit", str(junit),
+        "--markdown", str(tmp_path / "check.md"),
+    )  # fmt: skip
     report = json.loads(ended.stdout)
     fp32, int8 = report["variants"]
     assert ended.code == 1 and fp32["verdict"] == "batch-variant" and fp32["mixes"] is True
@@ -53,6 +54,7 @@ def test_json_and_junit_say_the_same(commands: Commands, tmp_path: Path) -> None
     at = fp32["sizes"][0]
     assert at["batch_size"] == 2 and 0 < at["elements_differing"] <= at["elements"] and at["flips"] is not None
     assert [1] in fp32["classes"] and fp32["origins"] >= 1
+    assert (tmp_path / "check.md").read_text().startswith("### × ")
     suite = ElementTree.parse(junit).getroot()[0]
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("2", "1", "1")
 

@@ -36,7 +36,7 @@ def test_a_fault_that_cannot_be_planted_is_not_checked_and_the_next_is_found(
     fault, told = find_fault("swapped-rows"), Told()
     found = run_selftest([replace(fault, name="no-such-fault"), fault], trials=2, seed=3, progress=told)
     lost, good = found.outcomes
-    assert (lost.state, lost.found) == ("not checked", None)
+    assert (lost.state, lost.examined) == ("not checked", None)
     assert "unknown fault 'no-such-fault'" in lost.why
     assert good.state == "found"
     assert found.innocence is not None and found.innocence.trials == 2 and not found.innocence.accused

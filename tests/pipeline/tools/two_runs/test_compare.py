@@ -254,7 +254,7 @@ def test_an_accuracy_drop_regresses_only_from_met_to_not_met(before: str | None,
     same_set = accuracy.model_copy(update={"inputs": "seed"})
     a, b = (study(variant(accuracy=same_set, accuracy_drop=drop(one))) for one in (before, after))
     (change,) = [c for c in compared(a, b).changes if c.what == "accuracy drop"]
-    assert change.kind == kind
+    assert change.kind == kind and change.note == "accuracy drop 1 point and 1 point"
     other_set = study(variant(accuracy=accuracy, accuracy_drop=drop(after)))
     assert not [c for c in compared(a, other_set).changes if c.what == "accuracy drop"]
 
