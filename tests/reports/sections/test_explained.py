@@ -254,7 +254,7 @@ def test_scripts_are_listed_once_with_their_layers_and_missing_ones_with_the_rea
     origins = [
         one.model_copy(update=script),
         other.model_copy(update=script),
-        last.model_copy(update={"reproducer_note": "no script: it makes 2 operations"}),
+        last.model_copy(update={"reproducer_note": "it makes 2 operations"}),
     ]
     told = text("origin_layers", with_fields(origins=origins))
     assert told.count("reproducers/fp32-layer3.0.conv1.py") == 1
