@@ -534,6 +534,7 @@ class NotRun(Record):
     """Something that was not run, and why.
 
     ``failed``: it was begun and could not be done. ``asked``: a flag asked to leave it out, so that nothing is missing.
+    ``origins``: it was to tell where the difference starts.
     """
 
     inputs: str
@@ -541,6 +542,7 @@ class NotRun(Record):
     why: str
     failed: bool = False
     asked: bool = False
+    origins: bool = False
 
 
 class VariantResult(Record):
