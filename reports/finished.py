@@ -32,8 +32,11 @@ class FinishedStudy:
         raise KeyError(f"no variant {variant!r} in this run: it has {', '.join(v.name for v in self.study.variants)}")
 
     def rows(self) -> list[dict[str, Any]]:
-        """One row a variant: verdict, largest difference, accuracy (0 to 1), cost (ms, img/s, bytes)."""
-        return [_row(record) for record in self.study.variants]
+        """One row a variant: verdict, largest difference, accuracy (0 to 1), cost (ms, img/s, bytes).
+
+        The throughput is the report's: that of the race where there was one.
+        """
+        return [self._row(record) for record in self.study.variants]
 
     def to_frame(self) -> Any:
         """``rows()`` as a pandas DataFrame indexed by variant. Raises ModuleNotFoundError where pandas is missing."""
@@ -58,8 +61,20 @@ class FinishedStudy:
         model = self.study.weights.model
         return f"{model}: deploy {self.chosen}" if self.chosen else f"{model}: nothing is recommended"
 
+    def _row(self, record: VariantResult) -> dict[str, Any]:
+        noise, cost, best = views.batch_noise(record), record.cost, speeds.throughput(self.study, record)
+        return {
+            "variant": record.name,
+            **{name: getattr(record, name) for name in _COLUMNS},
+            "max_abs_relative": noise.max_abs_relative if noise else None,
+            "top1": record.accuracy.top1 if record.accuracy else None,
+            "latency_ms": cost.latency_ms.median if cost and cost.latency_ms else None,
+            "throughput_img_s": best.interval.median if best else None,
+            "size_bytes": cost.size_bytes if cost else None,
+        }
+
     def _cells(self, record: VariantResult) -> tuple[str, ...]:
-        row = _row(record)
+        row = self._row(record)
         shown = (
             numbers.known(row["max_abs_relative"], numbers.difference),
             numbers.known(row["top1"], numbers.percent),
@@ -73,16 +88,3 @@ class FinishedStudy:
 def load(run: str | PathLike[str]) -> FinishedStudy:
     """The study in a run's folder or its ``report.json``. Raises UsageError where there is none or it is damaged."""
     return FinishedStudy(load_study(Path(run)))
-
-
-def _row(record: VariantResult) -> dict[str, Any]:
-    noise, cost, best = views.batch_noise(record), record.cost, speeds.in_passes(record)
-    return {
-        "variant": record.name,
-        **{name: getattr(record, name) for name in _COLUMNS},
-        "max_abs_relative": noise.max_abs_relative if noise else None,
-        "top1": record.accuracy.top1 if record.accuracy else None,
-        "latency_ms": cost.latency_ms.median if cost and cost.latency_ms else None,
-        "throughput_img_s": best.interval.median if best else None,
-        "size_bytes": cost.size_bytes if cost else None,
-    }

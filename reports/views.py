@@ -127,7 +127,7 @@ def unexplained(study: Study) -> tuple[Line, ...]:
 
 
 def _why_unexplained(study: Study, variant: VariantResult) -> str:
-    reasons = (left_out.why.rstrip(".") for left_out in variant.not_run if "origins" in left_out.what)
+    reasons = (left_out.why.rstrip(".") for left_out in variant.not_run if left_out.origins)
     return next(reasons, not_yet(study))
 
 

@@ -4,6 +4,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -42,6 +43,10 @@ def test_a_finished_study_is_rows_and_a_table() -> None:
     rows = {row["variant"]: row for row in study.rows()}
     assert rows["fp32"]["verdict"] == study["fp32"].verdict == "top1-stable"
     assert study.chosen in rows and rows["fp32"]["max_abs_relative"] > 0
+    assert study.study.race is not None
+    raced = next(other for other in study.study.race.contestants if other.variant == study.chosen)
+    shown = rows[study.chosen]["throughput_img_s"]  # the report's, and not that of the passes
+    assert shown == pytest.approx(median(raced.batch_size / seconds for seconds in raced.call_s))
     assert len(repr(study)) < 120 and f"deploy {study.chosen}" in repr(study)
     page = study._repr_html_()
     assert page.count("<tr>") == len(rows) + 1 and "<script" not in page and "top1-stable" in page

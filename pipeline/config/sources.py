@@ -6,7 +6,6 @@ the flag in capitals (``ISOBATCH_BATCH_SIZES=2,4``). Values are read as the comm
 """
 
 import argparse
-import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -45,15 +44,13 @@ class UserSettings:
 
     @contextmanager
     def naming_origins(self) -> Iterator[None]:
-        """Within it, a UsageError about a flag that nobody typed says where its value comes from."""
+        """Within it, a UsageError says what is set by other means than the command line."""
         try:
             yield
         except UsageError as error:
-            origins = {s.flag: s.origin for s in self.every if s.origin not in (COMMAND_LINE, DEFAULT)}
-            named = [flag for flag in re.findall(r"--[a-z][a-z0-9-]*", str(error)) if flag in origins]
-            if not named:
+            if not (elsewhere := self.announcement()):
                 raise
-            raise UsageError(error.code, f"{error} ({named[0]} is set by {origins[named[0]]})") from error
+            raise UsageError(error.code, f"{error} ({elsewhere})") from error
 
     def announcement(self) -> str | None:
         """One line on what is set by other means than the command line; None where nothing is."""

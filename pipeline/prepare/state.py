@@ -154,11 +154,9 @@ class Stages:
         if self.config.debug and error.trace:
             self.progress.line(error.trace)
 
-    def skip(
-        self, variant: str, inputs: str, what: str, why: str, *, failed: bool = False, asked: bool = False
-    ) -> None:
-        """Record that part of a variant's plan was not run, and why: a ``NotRun``, each once."""
-        left_out = NotRun(inputs=inputs, what=what, why=why, failed=failed, asked=asked)
+    def skip(self, variant: str, inputs: str, what: str, why: str, **how: bool) -> None:
+        """Record a part of a variant's plan that was not run, and why: a ``NotRun``, each once. ``how``: its flags."""
+        left_out = NotRun(inputs=inputs, what=what, why=why, **how)
         if left_out not in self.not_run.setdefault(variant, []):
             self.not_run[variant].append(left_out)
 

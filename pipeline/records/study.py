@@ -418,7 +418,7 @@ class Locating(Record):
     note: str = ""
 
 
-RepairState = Literal["holds", "holds-top1", "fails", "out-of-time", "does-not-apply"]
+RepairState = Literal["holds", "holds-top1", "fails", "out-of-time", "not-tried", "does-not-apply"]
 
 
 class Delivery(Record):
@@ -490,7 +490,7 @@ class Repair(Record):
     Ratios are repaired over native, medians of alternating calls, keyed by N. ``top1_stable``: no bit-equality, but in
     the scope no top-1 differs from the singles'. ``recomputed_share``: of the images that were run a second time.
     ``state``: all of that in one word, from the other fields where none is given; ``fails`` also where it could not be
-    carried out.
+    carried out, ``not-tried`` where it cannot win.
     """
 
     name: str
@@ -534,6 +534,7 @@ class NotRun(Record):
     """Something that was not run, and why.
 
     ``failed``: it was begun and could not be done. ``asked``: a flag asked to leave it out, so that nothing is missing.
+    ``origins``: it was to tell where the difference starts.
     """
 
     inputs: str
@@ -541,6 +542,7 @@ class NotRun(Record):
     why: str
     failed: bool = False
     asked: bool = False
+    origins: bool = False
 
 
 class VariantResult(Record):

@@ -216,6 +216,7 @@ def held(repair: Repair) -> str:
         "holds": "holds",
         "holds-top1": "top-1 holds",
         "fails": "does not hold",
-        "out-of-time": "not tried",
+        "out-of-time": "out of time",
+        "not-tried": "not tried",
         "does-not-apply": "does not apply",
     }[repair.state]

@@ -79,9 +79,7 @@ def _record(tried: list[Attempt], chosen: Attempt | None, agreement: AgreementOf
     run = [attempt for attempt in tried if attempt.holds is not None]
     if not run:
         last = tried[-1]
-        late = last.out_of_time
-        untried = late or last.too_dear
-        state: RepairState = "fails" if last.failed else "out-of-time" if untried else "does-not-apply"
+        late, state = last.out_of_time, _not_run(last)
         return Repair(name=name, batch_invariant=None, scope="", note=last.why, out_of_time=late, state=state)
     held = [attempt for attempt in run if attempt.holds]
     chosen = chosen or run[-1]
@@ -112,6 +110,15 @@ def _record(tried: list[Attempt], chosen: Attempt | None, agreement: AgreementOf
         out_of_time=any(attempt.out_of_time for attempt in tried),
         note="; ".join([*_notes(chosen, held), *(f"another way was {late.why}" for late in tried if late.out_of_time)]),
     )
+
+
+def _not_run(attempt: Attempt) -> RepairState:
+    """Why it was not run, in one word."""
+    if attempt.failed:
+        return "fails"
+    if attempt.out_of_time:
+        return "out-of-time"
+    return "not-tried" if attempt.too_dear else "does-not-apply"
 
 
 def scope(verified: Iterable[Verified]) -> str:

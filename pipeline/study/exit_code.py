@@ -32,5 +32,5 @@ def exit_code(study: Study) -> Exit:
 
 def _unexplained(variant: VariantResult) -> bool:
     """Whether it was to be explained, and was not."""
-    left_out = any(part.asked and "origins" in part.what for part in variant.not_run)
+    left_out = any(part.asked and part.origins for part in variant.not_run)
     return variant.verdict in EXPLAINED and variant.origins is None and not left_out

@@ -94,7 +94,7 @@ def _not_looked_into(
     **how: bool,
 ) -> VariantResult:
     """The record of a variant that says why it was not looked into. ``how``: as of ``Stages.skip``."""
-    stages.skip(result.name, prepared.record.name, what, why, **how)
+    stages.skip(result.name, prepared.record.name, what, why, origins=True, **how)
     return result.model_copy(update={"not_run": stages.not_run[result.name]})
 
 

@@ -61,7 +61,7 @@ def repaired_network(network: Any, asked: Asked) -> MadeInvariant:
                 break
     if isinstance(made, str):
         records = repair_records(attempts(tried), asked.objective)
-        late = {repair.name for repair in records if repair.out_of_time and repair.state == "out-of-time"}
+        late = {repair.name for repair in records if repair.state == "out-of-time"}
         reasons = [f"{repair.name}: {asked.over if repair.name in late else repair.note}" for repair in records]
         raise CannotRepair(
             f"no repair holds for {sizes(asked.scope)}: {'; '.join([*reasons, *left, made])}".rstrip("; ")

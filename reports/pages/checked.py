@@ -146,7 +146,7 @@ def _starts(checked: VariantChecked, first: Origin) -> str:
 
 
 def _cause(checked: VariantChecked) -> str:
-    known = {cause.name: cause.if_supported.removeprefix("Yes: ").rstrip(".") for cause in all_causes()}
+    known = {cause.name: cause.if_supported for cause in all_causes()}
     where = f" in {checked.largest.layer}" if checked.largest and checked.origins > 1 else ""
     named = f"{checked.mechanism}{where}: {known[checked.mechanism]}" if checked.mechanism in known else ""
     if checked.mixes:

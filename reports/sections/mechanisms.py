@@ -62,14 +62,14 @@ def _tree_rows(variant: VariantResult, group: Group) -> list[tuple[str | None, .
     """The orders of addition that were revealed, N by N."""
     trees = next((cause.trees for cause in group[0].causes if cause.trees), {})
     at = group[0].explained_by or group[0].layer
-    return [(variant.name, at, n.removeprefix("N = "), words) for n, words in trees.items()]
+    return [(variant.name, at, n, words) for n, words in trees.items()]
 
 
 def _asked(variants: Sequence[VariantResult]) -> Definitions | None:
     """The question of every cause that was tried, and what each answer means."""
     tried = {cause.name for variant in variants for origin in variant.origins or [] for cause in origin.causes}
     items = tuple(
-        (cause.name, line(f"{cause.question} {cause.if_supported} {cause.if_refuted}"))
+        (cause.name, line(f"{cause.question} Yes: {cause.if_supported}. No: {cause.if_refuted}."))
         for cause in all_causes()
         if cause.name in tried
     )

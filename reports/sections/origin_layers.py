@@ -67,7 +67,7 @@ def _scripts(origins: Sequence[Origin]) -> list[Block]:
     """Where the script lies that shows a layer's difference alone, or why there is none."""
     shown = views.together((origin.reproducer, origin.layer) for origin in origins if origin.reproducer)
     without = [(origin.reproducer_note, origin.layer) for origin in origins if not origin.reproducer]
-    missing = views.together((why.removeprefix("no script: "), layer) for why, layer in without if why)
+    missing = views.together((why, layer) for why, layer in without if why)
     items = [line(Code(path), f" for {views.listing(layers, 3)}") for path, layers in shown.items()]
     items += [line(f"None for {views.listing(layers, 3)}: {why}.") for why, layers in missing.items()]
     if not items:

@@ -59,6 +59,8 @@ def _completeness(study: Study, variant: VariantResult) -> tuple[str, str]:
         return "not proved", "its layers could not be put in one fixed shape to see whether the difference goes"
     if tried.state == "out-of-time":
         return "not proved", "the time for repairs was over before the proof, which is a repair, was decided"
+    if tried.state == "not-tried":
+        return "not proved", f"the proof, which is a repair, was not tried ({tried.note.rstrip('.')})"
     if tried.batch_invariant is None:
         return "not proved", f"the proof, which is a repair, could not be carried out ({tried.note.rstrip('.')})"
     changed = numbers.counted(tried.layers, "layer")

@@ -11,6 +11,7 @@ from isobatch.reports.blocks import (
     Column,
     Heading,
     Line,
+    Link,
     Listing,
     Paragraph,
     Row,
@@ -19,7 +20,6 @@ from isobatch.reports.blocks import (
     table_of,
 )
 from isobatch.reports.sections import Section
-from isobatch.reports.sections._linked import chapter, linked
 from isobatch.reports.sections.answer import headline
 from isobatch.reports.sections.race import in_short
 from isobatch.reports.speeds import ROUGH
@@ -60,18 +60,25 @@ def _pareto(recommendation: Recommendation) -> list[Block]:
     ]
 
 
+def _chapter(study: Study) -> str:
+    """Where the evidence of the choice's bytes is."""
+    choice = views.choice(study)
+    if choice is None:
+        return "overview"
+    return "repairs" if views.is_repaired(choice) else views.anchor(choice.name)
+
+
 def _because(study: Study, decided: Recommendation) -> tuple[Line, ...]:
-    """The reasons, their numbers linked to what each rests on; without a choice they rest on all of the table."""
+    """The reasons, each after what it rests on, a link to that; a run of an earlier version says it of none."""
     rests_on = decided.because_rests_on or ["other"] * len(decided.because)
     places = {
-        "bytes": chapter(study),
+        "bytes": _chapter(study),
         "answers": "overview",
         "accuracy": "accuracy",
         "cost": "race" if decided.race else "costs",
     }
-    return tuple(
-        linked(study, reason, places.get(on, "overview")) for reason, on in zip(decided.because, rests_on, strict=True)
-    )
+    leads: list[Line] = [(Link(on.capitalize(), places[on]), ": ") if on in places else () for on in rests_on]
+    return tuple(line(*lead, *views.named(study, text)) for lead, text in zip(leads, decided.because, strict=True))
 
 
 def blocks(study: Study) -> list[Block]:
@@ -82,12 +89,12 @@ def blocks(study: Study) -> list[Block]:
     policy = f" Policy: {describe(decided.policy)}." if decided.chosen or decided.withheld else ""  # a reason says it
     page: list[Block] = [Paragraph((*headline(study), f".{policy}"))]
     if raced := in_short(study):
-        page.append(Paragraph(linked(study, raced, "race")))
+        page.append(Paragraph(views.named(study, raced)))
     if decided.range is not None:
         page.append(Paragraph(line(f"Verified: {clause(range_words(decided.range))}. {range_details(decided.range)}")))
     if decided.because:
         page.append(Bullets(_because(study, decided)))
-    page += [Paragraph(linked(study, tie, "costs")) for tie in decided.ties]
+    page += [Paragraph(views.named(study, tie)) for tie in decided.ties]
     if decided.rejected:
         columns = (Column("Variant", "name"), Column("Why not"))
         rows = tuple((rejected.variant, rejected.why) for rejected in decided.rejected)
@@ -95,7 +102,7 @@ def blocks(study: Study) -> list[Block]:
         page += [Heading(title), Table(f"{every} variant, with the reason.", columns, rows)]
     page += _pareto(decided)
     if decided.would_change:
-        changes = Bullets(tuple(linked(study, change, "recommendation") for change in decided.would_change))
+        changes = Bullets(tuple(views.named(study, change) for change in decided.would_change))
         page += [Heading("What would change the choice"), changes]
     if decided.deploy:
         page += [Heading("Deploying it"), Listing(decided.deploy)]

@@ -83,7 +83,7 @@ def blocks(study: Study) -> list[Block]:
     if study.config.get("repair") is False and explains(study.config):
         return [Absent(line("Not run: the study was asked not to repair (--no-repair)."))]
     page: list[Block] = []
-    run = [(v, r) for v, r in tried if r.state not in ("out-of-time", "does-not-apply")]
+    run = [(v, r) for v, r in tried if r.state not in ("out-of-time", "not-tried", "does-not-apply")]
     if run:
         caption = (
             "Bitwise: whether every output byte is that of the repaired variant's own singles. Layers: those changed. "

@@ -85,7 +85,7 @@ EXPLANATIONS: dict[str, dict[str, Any]] = {
                 name="rounding-order",
                 verdict="supported",
                 evidence="In float64 the largest difference is 4.4e-16, against 2.4e-07 before.",
-                trees={"N = 1": "256 summands: a chain of 256", "N = 4": "256 summands: 2 chains of 128"},
+                trees={"1": "256 summands: a chain of 256", "4": "256 summands: 2 chains of 128"},
             ),
             r.CauseFinding(name="kernel-switch", verdict="supported", evidence="Logged at N = 1: [SGEMM]."),
         ],

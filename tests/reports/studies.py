@@ -219,7 +219,7 @@ def by_n(row: Row, margin: float | None = 2.0) -> r.BatchAccuracy:
 def unexplained(row: Row) -> list[r.NotRun]:
     if row.noise is None or row.name in explained.INSIDES:
         return []
-    return [r.NotRun(inputs="digits", what="origins and repair", why="the runner cannot be looked into")]
+    return [r.NotRun(inputs="digits", what="what is inside", why="the runner cannot be looked into", origins=True)]
 
 
 REFERENCE = r.VariantResult(

@@ -76,8 +76,8 @@ def test_a_repair_whose_time_was_over_is_not_said_to_not_apply() -> None:
     holds = LATE.model_copy(update={"state": "holds", "batch_invariant": True, "out_of_time": False})
     before, after = (native.model_copy(update={"repairs": [one]}) for one in (holds, LATE))
     (change,) = variant_changes(before, after, {})
-    assert (change.what, change.a, change.b) == ("repair surgical", "holds", "not tried")
-    assert {held(one) for one in (holds, LATE)} == {"holds", "not tried"}
+    assert (change.what, change.a, change.b) == ("repair surgical", "holds", "out of time")
+    assert {held(one) for one in (holds, LATE)} == {"holds", "out of time"}
 
 
 def test_the_picture_tells_no_accuracy_of_a_repair_that_has_none_measured() -> None:

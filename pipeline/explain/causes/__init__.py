@@ -4,8 +4,8 @@ A cause is a module that holds one ``CAUSE = Cause(...)``:
 
 * ``role``: ``mechanism`` or ``trigger``, ``order``: mechanisms are tried in this order, and the first that is supported
   names the origin; its name in the table of mechanisms is the module's, with hyphens;
-* ``question``, ``if_supported``, ``if_refuted``: what is asked and both answers, each one plain sentence; report and
-  docs print these same strings;
+* ``question``, ``if_supported``, ``if_refuted``: a plain question, and what its yes and its no mean, each without a
+  full stop; report and docs print these same strings;
 * ``applies_to(subject) -> bool``: whether the runner can do what the intervention needs, at this kind of layer;
 * ``probe(subject) -> Finding``: change one thing at that layer, and see whether *the difference between N = 1 and
   N = k* vanishes. Supported only then; the evidence says what was done, on how many elements, and what it gave.
@@ -103,7 +103,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Finding:
-    """What an intervention showed. ``trees``: orders of addition in words, by "N = 1" and "N = k"."""
+    """What an intervention showed. ``trees``: orders of addition in words, by N."""
 
     verdict: CauseVerdict
     evidence: str

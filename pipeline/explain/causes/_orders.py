@@ -54,7 +54,7 @@ class Orders:
     alone: Order
     together: Order
     replays: dict[int, Replay]
-    words: dict[str, str]  # by "N = 1" and "N = k"
+    words: dict[str, str]  # by N
 
     @property
     def two_trees(self) -> bool:
@@ -120,7 +120,7 @@ def _orders(subject: Subject) -> Orders:
             replays[n] = _replay(subject, sample, asked, order.tree, subject.alone if n == 1 else subject.together)
             order = sides[n] = _believed(order, replays[n])
         plain = order.tree and in_words(order.tree, bias, asked.tolist(), len(every))
-        words[f"N = {n}"] = plain or f"{'not a summation tree' if order.asked else 'not asked'}: {order.why}"
+        words[str(n)] = plain or f"{'not a summation tree' if order.asked else 'not asked'}: {order.why}"
     return Orders(element, sides[1], sides[subject.batch], replays, words)
 
 

@@ -14,8 +14,8 @@ CAUSE = Cause(
     role="trigger",
     order=130,
     question="Is the difference gone when the layer runs in float32, so that nothing is cast from and to 16 bits?",
-    if_supported="Yes: without the casts N = 1 and N = k give the same bytes.",
-    if_refuted="No: in float32 they differ as well, and the cast only makes the difference coarser.",
+    if_supported="without the casts N = 1 and N = k give the same bytes",
+    if_refuted="in float32 they differ as well, and the cast only makes the difference coarser",
     # layers whose results are floats of 16 bits
     applies_to=lambda subject: (
         isinstance(subject.runner, Widened) and subject.together.dtype.name in ("float16", "bfloat16")

@@ -40,10 +40,10 @@ CAUSE = Cause(
     order=60,
     question="Is it rounding, although there are no two plain trees of additions that differ?",
     if_supported=(
-        "Yes: float64 removes the difference, and the kernel has no plain tree of additions, or the same one at "
-        "both N but rounds in other places."
+        "float64 removes the difference, and the kernel has no plain tree of additions, or the same one at "
+        "both N but rounds in other places"
     ),
-    if_refuted="No: float64 does not remove the difference, or two different trees explain it.",
+    if_refuted="float64 does not remove the difference, or two different trees explain it",
     # layers that sum products with a weight, in floating point
     applies_to=lambda subject: isinstance(subject.runner, Widened) and can_be_probed(subject),
     probe=probe,

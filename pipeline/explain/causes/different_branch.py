@@ -28,8 +28,8 @@ CAUSE = Cause(
     role="mechanism",
     order=6,
     question="Does this module make other calls for N = k than for N = 1?",
-    if_supported="Yes: its control flow looks at the batch, and from there on other operations give the image's row.",
-    if_refuted="No: it makes the same calls for every N, or others only for other neighbours.",
+    if_supported="its control flow looks at the batch, and from there on other operations give the image's row",
+    if_refuted="it makes the same calls for every N, or others only for other neighbours",
     # where these rows show the difference, and the runner can follow control flow
     applies_to=lambda subject: (
         isinstance(subject.runner, Branching) and subject.batch > 1 and bool(subject.differing.any())

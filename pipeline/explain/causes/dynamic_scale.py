@@ -89,10 +89,8 @@ CAUSE = Cause(
     role="mechanism",
     order=10,
     question="Is the difference gone once every call has the same range of activations?",
-    if_supported=(
-        "Yes: the scale comes from the whole batch: frozen, N makes no difference; a neighbour's range moves it."
-    ),
-    if_refuted="No: with the range held fixed the difference is still there, or no neighbour's range moves the row.",
+    if_supported=("the scale comes from the whole batch: frozen, N makes no difference; a neighbour's range moves it"),
+    if_refuted="with the range held fixed the difference is still there, or no neighbour's range moves the row",
     applies_to=applies_to,
     probe=probe,
 )

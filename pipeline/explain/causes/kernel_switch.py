@@ -26,10 +26,8 @@ CAUSE = Cause(
     role="trigger",
     order=110,
     question="Do the libraries say that they run another implementation at N = k than at N = 1?",
-    if_supported="Yes: their own logs name another one.",
-    if_refuted=(
-        "No: they name the same one, which may still compute differently: tiles and tails change with the shape."
-    ),
+    if_supported="their own logs name another one",
+    if_refuted=("they name the same one, which may still compute differently: tiles and tails change with the shape"),
     applies_to=lambda subject: isinstance(subject.runner, Logged),  # runners whose libraries can be asked
     probe=probe,
 )

@@ -29,8 +29,8 @@ CAUSE = Cause(
     role="mechanism",
     order=80,
     question="At one N and one place in the batch, does an image's row change with its neighbours' values?",
-    if_supported="Yes: what else is in the batch reaches this image's row.",
-    if_refuted="No: whatever stands beside it, at a fixed N and place the row keeps its bytes.",
+    if_supported="what else is in the batch reaches this image's row",
+    if_refuted="whatever stands beside it, at a fixed N and place the row keeps its bytes",
     # where these rows show the difference
     applies_to=lambda subject: subject.batch > 1 and bool(subject.differing.any()),
     probe=probe,

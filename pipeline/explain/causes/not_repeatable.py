@@ -29,8 +29,8 @@ CAUSE = Cause(
     role="mechanism",
     order=1,
     question="Does the same call, made again, give other bytes: right away, or after a call with other rows?",
-    if_supported="Yes: the layer draws random numbers or remembers earlier calls; that it depends on N is not shown.",
-    if_refuted="No: the same call gives the same bytes, whatever came before it.",
+    if_supported="the layer draws random numbers or remembers earlier calls; that it depends on N is not shown",
+    if_refuted="the same call gives the same bytes, whatever came before it",
     applies_to=lambda subject: True,  # everywhere
     probe=probe,
 )

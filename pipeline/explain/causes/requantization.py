@@ -120,10 +120,8 @@ CAUSE = Cause(
     role="mechanism",
     order=20,
     question="Do the same exact integer sums, next to a rounding tie, become other codes by another float formula?",
-    if_supported=(
-        "Yes: equal sums, results one step apart at ties, and one float formula for each side that gives them."
-    ),
-    if_refuted="No: results differ by more than a step, or away from ties, where no float formula can part them.",
+    if_supported=("equal sums, results one step apart at ties, and one float formula for each side that gives them"),
+    if_refuted="results differ by more than a step, or away from ties, where no float formula can part them",
     applies_to=applies_to,
     probe=probe,
 )

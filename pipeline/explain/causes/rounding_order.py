@@ -27,10 +27,8 @@ CAUSE = Cause(
     role="mechanism",
     order=40,
     question="Does the layer add the same products in another order at N = k, and does only rounding make that show?",
-    if_supported=(
-        "Yes: in float64 the difference is gone, and the kernel's trees of additions at N = 1 and N = k differ."
-    ),
-    if_refuted="No: either float64 does not remove the difference, or both calls add in one and the same order.",
+    if_supported=("in float64 the difference is gone, and the kernel's trees of additions at N = 1 and N = k differ"),
+    if_refuted="either float64 does not remove the difference, or both calls add in one and the same order",
     # layers that sum products with a weight, in floating point
     applies_to=lambda subject: isinstance(subject.runner, Widened) and can_be_probed(subject),
     probe=probe,

@@ -67,10 +67,8 @@ CAUSE = Cause(
     role="mechanism",
     order=15,
     question="Do crafted extremes, at this layer's shape, leave the exact int32 sums in one of the two calls only?",
-    if_supported=(
-        "Yes: one call clips sums of two products at 16 bits, the other does not; with tame inputs they agree."
-    ),
-    if_refuted="No: for crafted extremes both calls are exact, or both clip alike.",
+    if_supported=("one call clips sums of two products at 16 bits, the other does not; with tame inputs they agree"),
+    if_refuted="for crafted extremes both calls are exact, or both clip alike",
     applies_to=applies_to,
     probe=probe,
 )

@@ -18,10 +18,8 @@ CAUSE = Cause(
     role="mechanism",
     order=90,
     question="Are all elements that differ zeros, of another sign alone than in the batch?",
-    if_supported=(
-        "Yes: 0.0 against -0.0: bytes differ and values do not, until something divides by them or asks the sign."
-    ),
-    if_refuted="No: values differ.",
+    if_supported=("0.0 against -0.0: bytes differ and values do not, until something divides by them or asks the sign"),
+    if_refuted="values differ",
     # where these rows show the difference, and are floats
     applies_to=lambda subject: subject.together.dtype.kind not in "iub" and bool(subject.differing.any()),
     probe=probe,

@@ -23,8 +23,8 @@ CAUSE = Cause(
     role="trigger",
     order=120,
     question="Is the difference gone when the layer runs with one thread?",
-    if_supported="Yes: with one thread N = 1 and N = k give the same bytes, with the study's threads they do not.",
-    if_refuted="No: with one thread they differ as well.",
+    if_supported="with one thread N = 1 and N = k give the same bytes, with the study's threads they do not",
+    if_refuted="with one thread they differ as well",
     # runs with several threads, in runners that can do with one
     applies_to=lambda subject: subject.threads > 1 and isinstance(subject.runner, Threaded),
     probe=probe,

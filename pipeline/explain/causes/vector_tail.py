@@ -69,10 +69,10 @@ CAUSE = Cause(
         "Does an element's value depend only on whether it stands in the part of the call that fills no whole vector?"
     ),
     if_supported=(
-        "Yes: moved in and out of the tail by calls of other lengths, every element has one value in whole vectors"
-        " and one in the tail."
+        "moved in and out of the tail by calls of other lengths, every element has one value in whole vectors"
+        " and one in the tail"
     ),
-    if_refuted="No: no vector width sorts the values that the elements take.",
+    if_refuted="no vector width sorts the values that the elements take",
     # floating-point layers that are not sums of products with a weight
     applies_to=lambda subject: subject.together.dtype.kind not in "iu" and not can_be_probed(subject),
     probe=probe,

@@ -36,8 +36,8 @@ CAUSE = Cause(
     role="mechanism",
     order=5,
     question="Is the row that an image gets in the batch the row that another image gets alone?",
-    if_supported="Yes: rows change places, and each, given back to its image, has the bytes of the single image.",
-    if_refuted="No: the differing rows belong to no other image of the batch.",
+    if_supported="rows change places, and each, given back to its image, has the bytes of the single image",
+    if_refuted="the differing rows belong to no other image of the batch",
     # where these rows show the difference
     applies_to=lambda subject: subject.batch > 1 and bool(subject.differing.any()),
     probe=probe,

@@ -111,8 +111,8 @@ def _draft(
         for case, arrays, words in _candidates(runner, finding, inputs, seed):
             return _write(case, arrays, words, finding, name, folder)
     except NotImplementedError as error:
-        return Reproducer(None, f"no script: {error}")
-    return Reproducer(None, "no script: no data was found that shows the difference in this layer alone")
+        return Reproducer(None, f"{error}")
+    return Reproducer(None, "no data was found that shows the difference in this layer alone")
 
 
 def _candidates(
@@ -184,7 +184,7 @@ def _write(
         files[f"{name}.npz"] = stored.getvalue()
     size = sum(map(len, files.values()))
     if size > MAX_BYTES:
-        return Reproducer(None, f"no script: its data, cut as far as it goes, take {size / 1e6:.0f} MB")
+        return Reproducer(None, f"its data, cut as far as it goes, take {size / 1e6:.0f} MB")
     texts = {f"{name}.py": script(case.template, facts).encode()} | files
     for file, content in texts.items():
         write_bytes(folder / file, [content])
@@ -201,12 +201,12 @@ def _shown(draft: _Files | Reproducer, folder: Path, codes: Mapping[str, int]) -
     for file in draft:
         (folder / file).unlink(missing_ok=True)
     said = "did not end" if code is None else f"ended with {code}"
-    return Reproducer(None, f"no script: the one written {said} when started alone")
+    return Reproducer(None, f"the one written {said} when started alone")
 
 
 def still_there(origin: Mapping[str, Any], run_folder: Path) -> dict[str, Any]:
     """What an interrupted study found out, without the files that were removed from its folder since."""
-    gone = {"path": None, "note": "no script: it was removed from the run's folder"}
+    gone = {"path": None, "note": "it was removed from the run's folder"}
     scripts = {
         layer: written if written["path"] is None or (run_folder / written["path"]).is_file() else gone
         for layer, written in origin.get("reproducers", {}).items()

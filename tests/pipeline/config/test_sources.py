@@ -122,7 +122,7 @@ def test_a_bad_variable_is_one_clear_line(environment: dict[str, str], code: str
 
 def test_a_value_refused_later_names_where_it_came_from() -> None:
     found = settings(ISOBATCH_THREADS="0")
-    with pytest.raises(UsageError, match=r"rising \(--threads is set by ISOBATCH_THREADS\)"), found.naming_origins():
+    with pytest.raises(UsageError, match=r"rising \(ISOBATCH_THREADS sets --threads\)"), found.naming_origins():
         read_config(found.arguments)
     typed = settings("--threads", "0")
     with pytest.raises(UsageError, match=r"rising$"), typed.naming_origins():

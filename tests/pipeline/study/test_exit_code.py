@@ -11,7 +11,7 @@ from tests.reports import studies
 @pytest.mark.parametrize(("asked", "code"), [(True, Exit.DONE), (False, Exit.PARTIAL)])
 def test_a_difference_that_was_not_looked_into_counts_unless_a_flag_asked_for_that(asked: bool, code: Exit) -> None:
     study = studies.unasked()
-    left_out = NotRun(inputs="seed", what="origins and repair", why="it is quick", asked=asked)
+    left_out = NotRun(inputs="seed", what="what is inside", why="it is quick", asked=asked, origins=True)
     candidates = [
         one.model_copy(update={"origins": None, "not_run": [left_out]})
         for one in study.variants

@@ -87,7 +87,7 @@ def test_what_cannot_be_explained_keeps_its_verdict(
     victim = report(home / "run")["variants"][1]
     assert (victim["status"], victim["verdict"]) == ("measured", "batch-variant")
     (lost,) = [one for one in victim["not_run"] if one["failed"]]
-    assert lost["what"] == "origins and repair"
+    assert lost["what"] == "origins and repair" and lost["origins"]
     assert "ValueError: planted by a test" in lost["why"] and "--debug" in lost["why"]
 
 

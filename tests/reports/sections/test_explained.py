@@ -8,6 +8,7 @@ import pytest
 
 from isobatch.pipeline.explain.causes import all_causes
 from isobatch.pipeline.records import study as r
+from isobatch.pipeline.records.wording import held
 from isobatch.reports import blocks
 from isobatch.reports.figures.lines import Growing, specification, spread
 from isobatch.reports.sections.origin_layers import condensed
@@ -252,7 +253,7 @@ def test_scripts_are_listed_once_with_their_layers_and_missing_ones_with_the_rea
     origins = [
         one.model_copy(update=script),
         other.model_copy(update=script),
-        last.model_copy(update={"reproducer_note": "no script: it makes 2 operations"}),
+        last.model_copy(update={"reproducer_note": "it makes 2 operations"}),
     ]
     told = text("origin_layers", with_fields(origins=origins))
     assert told.count("reproducers/fp32-layer3.0.conv1.py") == 1
@@ -309,6 +310,15 @@ def test_a_repair_that_time_did_not_reach_has_no_row_and_a_remark() -> None:
     late = r.Repair(name="recheck", batch_invariant=None, out_of_time=True, scope="", note="the time was over")
     assert not tables("repairs", with_fields(repairs=[late]))
     assert text("repairs", with_fields(repairs=[late])) == "fp32+recheck: the time was over."
+
+
+def test_a_repair_that_cannot_win_has_no_row_a_remark_and_its_own_word() -> None:
+    untried = {"name": "surgical", "state": "not-tried", "batch_invariant": None, "scope": "", "note": "it costs more"}
+    dear = r.Repair.model_validate(untried)
+    study = with_fields(repairs=[dear], origins_complete=None)
+    assert held(dear) == "not tried" and not tables("repairs", study)
+    assert text("repairs", study) == "fp32+surgical: it costs more."
+    assert "Not proved complete for fp32: the proof, which is a repair, was not tried" in text("origins", study)
 
 
 def test_scope_stands_beside_what_is_claimed() -> None:

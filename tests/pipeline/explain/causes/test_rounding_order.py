@@ -30,7 +30,7 @@ def test_two_orders_are_rounding_order_and_proved(alone: Sums, together: Sums) -
     found = explained(PlantedLinear(alone, together))
     assert found.mechanism == "rounding-order"
     said = finding(found, "rounding-order")
-    assert said.trees.keys() == {"N = 1", "N = 4"}
+    assert said.trees.keys() == {"1", "4"}
     words = sorted(said.trees.values())
     assert words[0] == "41 summands, 12 additions deep: 5 chains of 8, added one after another, then the bias"
     assert words[1].startswith("41 summands, 40 additions deep: a chain of 41 with the bias")
@@ -50,7 +50,7 @@ def test_where_only_some_summands_are_asked_for_the_proof_is_about_these(monkeyp
     monkeypatch.setattr(order_probe, "SCALES", few)
     runner = PlantedLinear(forwards, in_blocks)
     found = orders(subject(runner))
-    assert found.two_trees and "of 41 summands" in found.words["N = 1"]
+    assert found.two_trees and "of 41 summands" in found.words["1"]
     assert all(one.reproduced == one.sampled > 0 for one in found.replays.values())
 
 

@@ -181,7 +181,7 @@ def test_a_layer_without_a_difference_gets_no_script_but_a_reason(tmp_path: Path
 
 def test_a_layer_whose_arithmetic_is_no_single_operation_gets_a_reason(tmp_path: Path) -> None:
     found, layers = write(with_planted(OneUlpWhenBatched()), tmp_path, kind="one-ulp-when-batched")
-    assert found == {} or all(one.path is None and one.note.startswith("no script") for one in found.values())
+    assert found == {} or all(one.path is None and one.note for one in found.values())
     assert layers
 
 

@@ -86,3 +86,6 @@ def test_what_cannot_win_is_not_tried(why: str, tmp_path: Path) -> None:
     tried = _as_a_whole(asked, Sealed(), images.read(0, 2), print).tried or ()
     states = {attempt.name: attempt.too_dear for attempt in tried}
     assert states["pin-shape"] is bool(why) and not states["surgical"]
+    records = {repair.name: repair for repair in repair_records(tried)}
+    assert (records["pin-shape"].state == "not-tried") is bool(why)
+    assert not records["pin-shape"].out_of_time and records["surgical"].state == "does-not-apply"
