@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isobatch import PROGRAM
+from isobatch.models.registry import all_variants
+from isobatch.models.spec.nearest import did_you_mean
 from isobatch.models.weights.model_name import own_code
 from isobatch.pipeline.decide.ranges import as_shipped
 from isobatch.pipeline.decide.repaired_variants import native_and_rung, with_repairs
@@ -37,8 +39,12 @@ def asked_for(study: Study, run: Path, variant: str | None, timeout_s: float) ->
     known = ", ".join(every) or "none"
     if name is None:
         raise UsageError("nothing-chosen", f"{run} recommends nothing: name what to ship with --variant: {known}")
+    if name in {row.name for row in all_variants() if row.role == "reference"}:
+        text = f"{name} is the reference, which the others are measured against, and is not shipped"
+        raise UsageError("not-deployable", f"{text}. {run} has {known}")
     if name not in every:
-        raise UsageError("unknown-variant", f"{run} measured no candidate {name}: it has {known}")
+        near = f"{did_you_mean(name, every)} " if every else ""
+        raise UsageError("unknown-variant", f"{run} measured no candidate {name!r}: {near}It has {known}")
     native_name, rung = native_and_rung(name)
     native = next(v for v in study.variants if v.name == native_name)
     if native.device != "cpu":

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Literal
 
 from isobatch import PROGRAM
+from isobatch.models.shared.extras import to_add
 from isobatch.models.spec.nearest import did_you_mean
 from isobatch.pipeline.records.errors import UsageError
 
@@ -36,7 +37,7 @@ CODES: dict[str, CodeMeaning] = {
         "Use the name that the message suggests; a study needs no command word.",
     ),
     "unknown-variant": _error(
-        "A name in --variants is no variant.",
+        "A name in --variants or --variant is no variant, or none of the run.",
         "It is misspelt, or belongs to another version of the program.",
         f"See {PROGRAM} --list-variants.",
     ),
@@ -77,7 +78,8 @@ CODES: dict[str, CodeMeaning] = {
     ),
     "not-deployable": _error(
         "This variant cannot be shipped as files.",
-        "It ran on another device, its code is your own or timm's, or how it was repaired is not in the run.",
+        "It is the reference, it ran on another device, its code is your own or timm's, or how it was repaired is not "
+        "in the run.",
         f"Ship another variant (of your own code an ort- variant), or write a repaired one with {PROGRAM} repair.",
     ),
     "artifact-gone": _error(
@@ -290,7 +292,7 @@ CODES: dict[str, CodeMeaning] = {
     "ray-missing": _error(
         "--engine ray was asked for, and the package ray is not installed.",
         "Ray is an extra: a study on one machine does not need it.",
-        "python -m pip install -r requirements-ray.txt in the same environment; or leave --engine ray out.",
+        f"{to_add('ray')}, in the same environment; or leave --engine ray out.",
     ),
     "ray-cluster": _error(
         "The Ray cluster cannot be used.",
