@@ -12,6 +12,8 @@ from onnx import ModelProto, NodeProto, TypeProto, ValueInfoProto, helper, numpy
 from isobatch.models.ort.graph import stored_tensors
 from isobatch.models.spec.interface import Input
 
+_RECURRENT = ("LSTM", "GRU", "RNN")
+
 
 def real_inputs(model: ModelProto) -> list[ValueInfoProto]:
     """The graph's inputs that are no stored weights: files of IR version 3 list those too."""
@@ -81,6 +83,22 @@ def where_axes_lead(model: ModelProto) -> str:
     carries it there; else empty. For a graph that runs, and gives no rows: what is baked into it leads nowhere.
     """
     return where_names_agree(named_throughout(model))
+
+
+def where_recurrent_nodes_say(model: ModelProto) -> str:
+    """``x=1,y=1``: where the axis stands that every recurrent node takes for its batch, behind its time; else empty."""
+    recurrent = [node for node in model.graph.node if node.op_type in _RECURRENT]
+    if not recurrent:
+        return ""
+    graph = named_throughout(model).graph
+    named = {value.name: [axis.dim_param for axis in _axes(value.type)] for value in (*graph.input, *graph.value_info)}
+    arrays = {value.name: named[value.name] for value in real_inputs(model)}
+    arrays |= {value.name: [axis.dim_param for axis in _axes(value.type)] for value in graph.output}
+    batches = {name for node in recurrent for name in named.get(node.input[0], [])[1:2]}
+    if len(batches) != 1 or not all(batches <= {*names} for names in arrays.values()):
+        return ""
+    (batch,) = batches
+    return _listed({array: names.index(batch) for array, names in arrays.items()}) if batch else ""
 
 
 def named_throughout(model: ModelProto) -> ModelProto:
