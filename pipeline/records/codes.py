@@ -319,6 +319,11 @@ CODES: dict[str, CodeMeaning] = {
         "Too few labelled images were evaluated for a default limit to be decidable.",
         "Give labelled images with --inputs DIR, or set --max-accuracy-drop.",
     ),
+    "no-agreement": _warning(
+        "No variant's answers were compared with the reference's, so --min-agreement is not applied.",
+        "All inputs are drawn, and what noise is answered means nothing; or the outputs are raw, and no answer.",
+        "Give inputs of your own with --inputs, or say with --outcome what the outputs are.",
+    ),
     "lost-part": _warning(
         "A part of the study or of its report is missing.",
         "The program failed while it decided, wrote or drew that part; all other parts are as they should be.",

@@ -101,7 +101,7 @@ def _table(study: Study, room: int, width: int) -> list[RenderableType]:
     names = [variant.name for variant in shown]
     at = names.index(chosen.name) if chosen and chosen.name in names else None
     table = table_of("All variants.", (_row(study, variant) for variant in shown), at)
-    table = worded(study, without_empty(table, "Top-1"))
+    table = worded(study, without_empty(table, "Agrees", "Top-1"))
     narrow: list[str] = []
     for title in _DISPENSABLE:
         if least_width(table) > width:
