@@ -59,6 +59,8 @@ def _answer(study: Study, width: int) -> list[Text]:
     if (answer := study.answer) is None:
         return [Text(f"The question is not answered: {views.not_yet(study)}.")]
     texts = _said(study, line(answer.question), width, 2, "bold") + _said(study, line(answer.sentence), width, 4)
+    if kept := [f"{inputs.name}: {views.measured_of(inputs)}" for inputs in study.inputs if inputs.kept_to_calibrate]:
+        texts += _said(study, line(f"Measured of {listed(kept)}."), width, 2)
     if by_n := accuracy_by_n(study):
         texts += _said(study, line(f"Does accuracy depend on N? {by_n}."), width, 1)
     return texts
