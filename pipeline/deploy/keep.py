@@ -88,7 +88,7 @@ def kept_artifact(run: Path, variant: str, inputs: str) -> Kept:
     file = run / KEPT_FILE
     try:
         every = [Kept.of(entry) for entry in read_json(file)["artifacts"]]
-    except (StoreError, TypeError, KeyError, AttributeError) as error:
+    except (StoreError, TypeError, KeyError, ValueError, AttributeError) as error:
         text = f"{run} does not say which artifacts it measured: run the study again with this version ({error})"
         raise UsageError("artifact-gone", text) from error
     kept = next((entry for entry in every if (entry.variant, entry.inputs) == (variant, inputs)), None)
@@ -127,7 +127,7 @@ def _built_again(kept: Kept, scratch: Path, workers: Workers) -> Artifact:
     other = [
         f"{name} was {old!r}, here it is {now_has!r}"
         for part in ("toolchain", "machine")
-        for name, old, now_has in _changes(kept.build.fields[part], now[part], part)
+        for name, old, now_has in _changes(kept.build.fields.get(part), now[part], part)
     ]
     if other:
         raise _gone(f"{gone}, and here it would be built otherwise: {other[0]}")

@@ -10,6 +10,7 @@ from isobatch.models.spec.deployed import NETWORK, code_files
 from isobatch.pipeline.deploy.check import Checking, Claim, check, digest_claims, run_claims
 from isobatch.pipeline.deploy.record import (
     RECORD_FILE,
+    SCHEMA_VERSION,
     SHA,
     Preprocessing,
     Serving,
@@ -89,7 +90,11 @@ def check_any(path: Path, how: Checking) -> Iterator[Claim]:
     """The claims of a folder's record, or of a record.json, of either kind. Raises UsageError as ``read_record``."""
     file = path / RECORD_FILE if path.is_dir() else path
     content = read_json_file(file)
-    if content.get("schema_version") == 1:
+    version = content.get("schema_version")
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        text = f"{file} has schema version {version}, and this program reads 1 to {SCHEMA_VERSION}"
+        raise UsageError("record", f"{text}: use the version that wrote it, or a newer one")
+    if version == 1:
         yield from _check_older(_older(file, content), file.parent, how)
     else:
         yield from check(read_record(path), file.parent, how)

@@ -199,9 +199,14 @@ CODES: dict[str, CodeMeaning] = {
         "Give other images to one of the two.",
     ),
     "out-unusable": _error(
-        "The run's folder cannot be written.",
-        "No permission, no space, a read-only disk, or a file stands in its place.",
+        "The folder or file that is asked for cannot be written.",
+        "No permission, no space, a read-only disk, or something else stands in its place.",
         "Choose another place with --out.",
+    ),
+    "long-name": _error(
+        "The name of a file or folder is longer than the system takes.",
+        "A name has at most 255 bytes, a path 4,096.",
+        "Give another name.",
     ),
     "out-finished": _error(
         "The folder given with --out holds a finished run.",

@@ -33,10 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print the map, write it where asked. DONE, or PARTIAL where an arithmetic could not be measured."""
     from isobatch.pipeline.machine.environment import available_cores
+    from isobatch.pipeline.storage.files import asked_file
 
     sizes = batches(limited("--batch-sizes", arguments.batch_sizes, _LARGEST), "row")
     threads = whole("--threads", arguments.threads, 1) if arguments.threads else available_cores()
     seed, timeout_s = whole("--seed", arguments.seed, 1), seconds("--timeout", arguments.timeout)
+    for name in _FILES if arguments.out else ():
+        asked_file(str(Path(arguments.out) / name))
     report = _measured(sizes, threads, seed, timeout_s, arguments.quiet)
     paths = _written(report, Path(arguments.out)) if arguments.out else []
     _print(report, paths, arguments)
