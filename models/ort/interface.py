@@ -91,14 +91,15 @@ def where_recurrent_nodes_say(model: ModelProto) -> str:
     if not recurrent:
         return ""
     graph = named_throughout(model).graph
-    named = {value.name: [axis.dim_param for axis in _axes(value.type)] for value in (*graph.input, *graph.value_info)}
-    arrays = {value.name: named[value.name] for value in real_inputs(model)}
-    arrays |= {value.name: [axis.dim_param for axis in _axes(value.type)] for value in graph.output}
-    batches = {name for node in recurrent for name in named.get(node.input[0], [])[1:2]}
-    if len(batches) != 1 or not all(batches <= {*names} for names in arrays.values()):
+    seen = [*graph.input, *graph.value_info, *graph.output, *model.graph.output]  # what the file says of outputs, too
+    named = [(value.name, [axis.dim_param for axis in _axes(value.type)]) for value in seen]
+    batches = {name for node in recurrent for array, names in named if array == node.input[0] for name in names[1:2]}
+    if len(batches) != 1 or "" in batches:
         return ""
     (batch,) = batches
-    return _listed({array: names.index(batch) for array, names in arrays.items()}) if batch else ""
+    places = {array: names.index(batch) for array, names in named if batch in names}
+    arrays = [value.name for value in (*real_inputs(model), *model.graph.output)]
+    return _listed({array: places[array] for array in arrays}) if {*arrays} <= {*places} else ""
 
 
 def named_throughout(model: ModelProto) -> ModelProto:
