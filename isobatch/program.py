@@ -1,5 +1,6 @@
 """Isobatch's command line: arguments -> config -> study -> reports -> exit code; nothing else."""
 
+import errno
 import io
 import os
 import signal
@@ -67,6 +68,8 @@ def main(argv: list[str]) -> int:
     except Exception as error:
         if isinstance(error, OSError) and (where := no_room(error)):
             return _fail(Exit.TOOL, f"error [storage]: {where}", talk.debug)
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            return _fail(Exit.USAGE, f"error [long-name]: {str(error.filename)[:40]}...: {error.strerror}", talk.debug)
         text = str(error) or type(error).__name__
         return _fail(Exit.TOOL, f"error [internal]: {type(error).__name__}: {text} (--debug shows where)", talk.debug)
 

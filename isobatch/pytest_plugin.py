@@ -16,45 +16,45 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Both options, on the command line and in the ini file."""
     group = parser.getgroup("isobatch")
     group.addoption(SIZES, metavar="N", help="batch sizes that assert_batch_invariant tries, such as 2-8 or 2,4,16")
-    group.addoption(
-        TOLERANCE, type=float, metavar="R", help="a difference to let pass, over the largest output (default 0: none)"
-    )
-    parser.addini("isobatch_batch_sizes", f"as {SIZES}", default="")
+    group.addoption(TOLERANCE, metavar="R", help="a difference to let pass, over the largest output (default 0: none)")
+    parser.addini("isobatch_batch_sizes", f"as {SIZES}", type="linelist", default=[])
     parser.addini("isobatch_tolerance", f"as {TOLERANCE}", default="")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse settings that are no numbers before any test runs. Raises pytest.UsageError: which one, why, a remedy."""
+    """Refuse settings that say no numbers before any test runs. Raises pytest.UsageError: which one, why, a remedy."""
     from isobatch.pipeline.records.errors import UsageError
 
-    try:
-        _sizes(config)
-        _tolerance(config)
-    except UsageError as error:
-        text = f"{error}: give batch sizes such as 2-8 or 2,4,16, a tolerance such as 1e-6, or leave the setting out"
-        raise pytest.UsageError(text) from None
+    for read, remedy in (
+        (_sizes, "Batch sizes are written 2-8 or 2,4,16; left out, every one is tried"),
+        (_tolerance, "Give one such as 1e-6, or leave it out"),
+    ):
+        try:
+            read(config)
+        except UsageError as error:
+            raise pytest.UsageError(f"{error}. {remedy}") from None
 
 
 def _sizes(config: pytest.Config) -> tuple[int, ...] | None:
-    from isobatch.pipeline.config.numbers import numbers
+    from isobatch.pipeline.config.numbers import batches, numbers
 
-    stated, text = config.getoption(SIZES), _text(config, "isobatch_batch_sizes")
-    return numbers(SIZES if stated else "isobatch_batch_sizes", stated or text) if stated or text else None
+    name, text = _stated(config, SIZES, "isobatch_batch_sizes")
+    return tuple(batches(numbers(name, text), "example", name)) if text else None
 
 
 def _tolerance(config: pytest.Config) -> float:
     from isobatch.pipeline.config.numbers import real_number
 
-    stated: float | None = config.getoption(TOLERANCE)
-    if stated is None:
-        stated = real_number("isobatch_tolerance", _text(config, "isobatch_tolerance") or None)
-    return stated or 0.0
+    name, text = _stated(config, TOLERANCE, "isobatch_tolerance")
+    return real_number(name, text or None) or 0.0
 
 
-def _text(config: pytest.Config, name: str) -> str:
-    """A setting as it is written; a TOML file may hold numbers and lists."""
-    value = config.getini(name)
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+def _stated(config: pytest.Config, option: str, setting: str) -> tuple[str, str]:
+    """What says it, the option or the setting, and its text; "" where neither does. TOML may hold numbers and lists."""
+    if stated := config.getoption(option):
+        return option, stated
+    value = config.getini(setting)
+    return setting, ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @pytest.fixture

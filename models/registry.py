@@ -10,6 +10,7 @@ from typing import Any
 
 from isobatch.models import variants
 from isobatch.models.machine.cpp_compiler import REMEDY, compiler
+from isobatch.models.shared.extras import to_add
 from isobatch.models.spec.nearest import did_you_mean
 from isobatch.models.spec.words import VariantSpec
 
@@ -43,7 +44,7 @@ def installed(spec: VariantSpec) -> bool:
 
 def how_to_add(spec: VariantSpec) -> str:
     """The command that adds what a variant of an extra requires and this machine lacks."""
-    return REMEDY if spec.compiled and compiler() is None else f"make run EXTRAS={spec.extra}"
+    return REMEDY if spec.compiled and compiler() is None else to_add(spec.extra)
 
 
 def versions(spec: VariantSpec) -> dict[str, str]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from isobatch.models.ort.calls import leaves_of, outputs_of
 from isobatch.models.ort.check_user_file import check_onnx
-from isobatch.models.ort.interface import where_names_say, without_rows
+from isobatch.models.ort.interface import where_names_say, where_recurrent_nodes_say, without_rows
 from isobatch.models.ort.runner import OrtRunner
 from isobatch.models.ort.session import MODEL_FILE, in_words
 from isobatch.models.ort.training_nodes import training_remarks
@@ -54,6 +54,10 @@ class GraphRunner(OrtRunner):
         self.inputs: tuple[Input, ...] = checked.inputs
         self.notes = (*checked.notes, *training_remarks(checked.model))
         self.places: tuple[Leaf, ...] = ()  # of each output in a row of all, once they were learnt
+
+    def recurrent_axes(self) -> str:
+        """``x=1,y=1``: where its recurrent nodes take the batch to be; empty where that is not known."""
+        return where_recurrent_nodes_say(self._checked)
 
     def fitted(self, rows: NDArray[Any]) -> NDArray[Any]:
         """The examples in the graph's own names, types and axes. Raises TypeError where they do not fit.

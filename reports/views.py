@@ -8,8 +8,8 @@ from isobatch.pipeline.config.config import explains
 from isobatch.pipeline.decide import agreement
 from isobatch.pipeline.decide.ranges import as_shipped
 from isobatch.pipeline.decide.repaired_variants import native_and_rung, native_name, with_repairs
-from isobatch.pipeline.records.study import Comparison, ComparisonKind, Policy, Repair, Study, VariantResult
-from isobatch.pipeline.records.wording import percent_interval
+from isobatch.pipeline.records.study import Comparison, ComparisonKind, InputSet, Policy, Repair, Study, VariantResult
+from isobatch.pipeline.records.wording import out_of, percent_interval
 from isobatch.pipeline.records.wording import together as together
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Code, Line, line
@@ -41,6 +41,18 @@ def is_chosen(study: Study, name: str) -> bool:
 def anchor(name: str) -> str:
     """Where the chapter of the variant of that name is found: any text becomes a valid name of an element."""
     return "variant-" + "".join(c if (c.isalnum() and c.isascii()) or c in "-." else f"_{ord(c):x}_" for c in name)
+
+
+def measured_of(inputs: InputSet) -> str:
+    """``4 images``; of a set of which some calibrate, though fewer are left than were asked for, where all went:
+    ``11 of 16 images, 5 kept to calibrate int8``.
+    """
+    if not inputs.kept_to_calibrate:
+        return numbers.counted(inputs.n, "image")
+    rest = inputs.n_files - inputs.n - inputs.kept_to_calibrate
+    left_out = f", {rest} left out" if rest > 0 else ""
+    kept = f"{inputs.kept_to_calibrate} kept to calibrate int8"
+    return f"{out_of(inputs.n, inputs.n_files, 'image')}, {kept}{left_out}"
 
 
 def repaired_variants(study: Study) -> tuple[VariantResult, ...]:

@@ -75,6 +75,18 @@ def test_tokens_and_a_mask_are_fed_by_name_and_each_output_is_compared(tmp_path:
     assert "--inputs FILE.npz with an array 'labels'" in told(study, "no-accuracy-limit")
 
 
+def test_drawn_inputs_say_once_that_agreement_is_not_judged(tmp_path: Path, commands: Commands) -> None:
+    def given(folder: Path) -> list[str]:
+        onnx.save(several.tokens(), folder / "net.onnx")
+        return []
+
+    study = studied(commands, tmp_path, given, "--variants", "ort-fp32,ort-int8-dynamic")
+    assert told(study, "no-agreement").startswith("Agreement with ort-fp32 is unknown, and --min-agreement is not")
+    for argv in (("render", "run"), ("recommend", "run", "--min-agreement", "99")):
+        shown = " ".join(commands(tmp_path, *argv).stdout.split())
+        assert shown.count("--min-agreement is not applied") == 1 and "Agrees" not in shown, shown
+
+
 def test_one_number_an_example_is_studied(tmp_path: Path, commands: Commands) -> None:
     def given(folder: Path) -> list[str]:
         ends = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n"]) for name in ("x", "y")]

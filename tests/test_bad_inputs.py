@@ -243,6 +243,9 @@ def test_a_report_of_a_newer_schema(home: Path, commands: Commands) -> None:
     for argv in (("recommend", "newer"), ("render", "newer"), ("compare", "newer", "newer")):
         line = refused(commands, home, *argv)
         assert line.startswith("error [report]: ") and "schema version 99" in line and "newer" in line
+    (home / "newer" / "record.json").write_text('{"schema_version": 99}')
+    line = refused(commands, home, "verify", "newer")
+    assert line.startswith("error [record]: ") and "schema version 99, and this program reads 1 to 2" in line
 
 
 def ran(commands: Commands, home: Path, *argv: str) -> tuple[Ended, dict[str, Any]]:
@@ -323,6 +326,19 @@ def test_a_file_that_is_no_regular_one_is_not_replaced(home: Path, commands: Com
     for flag, name in (("--markdown", "link.md"), ("--junit", "pipe.xml"), ("--markdown", "/dev/null")):
         assert "out-unusable" in refused(commands, home, "compare", "a", "b", flag, name)
     assert (home / "link.md").is_symlink() and not (home / "letter.txt").exists()
+
+
+@pytest.mark.parametrize("place", ["net.onnx/out", "a" * 300])
+def test_a_place_where_nothing_can_be_written_is_refused_before_the_work(
+    home: Path, commands: Commands, place: str
+) -> None:
+    for argv in (("compare", "a", "b", "--junit"), ("ops", "--out"), ("repair", "--variant", "fp32", "--out")):
+        assert "out-unusable" in refused(commands, home, *argv, place)
+
+
+def test_a_name_that_is_too_long_is_no_fault_of_the_tool(home: Path, commands: Commands) -> None:
+    for argv in (("render",), ("verify",), ("check",), ("compare", "a")):
+        assert refused(commands, home, *argv, "a" * 300).startswith("error [long-name]: aaa")
 
 
 def test_a_large_array_is_mapped_and_measured(tmp_path: Path, launchers: Workers) -> None:

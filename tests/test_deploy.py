@@ -217,8 +217,8 @@ def test_what_cannot_be_shipped_is_one_clear_line(
     home: Path, run_here: Callable[..., Ended], torch_run: Path, tmp_path: Path
 ) -> None:
     for argv, text in [
-        (["torch-run", "--variant", "fp33", "--out", "x"], "[unknown-variant]: torch-run measured no candidate fp33: "),
-        (["torch-run", "--variant", "fp64", "--out", "x"], "[unknown-variant]"),
+        (["torch-run", "--variant", "fp33", "--out", "x"], "measured no candidate 'fp33': did you mean 'fp32'? It has"),
+        (["torch-run", "--variant", "fp64", "--out", "x"], "[not-deployable]: fp64 is the reference"),
         (["torch-run", "--variant", "fp32", "--out", "torch-run"], "[out-not-empty]"),
         (["nowhere", "--out", "x"], "[report]"),
     ]:

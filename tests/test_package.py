@@ -80,20 +80,32 @@ def test_the_plugin_hands_its_options_to_the_assertion(tmp_path: Path) -> None:
     assert "test_strict" in done.stdout and "at N = 3 (tried N = 3)" in done.stdout
 
 
-def test_a_setting_that_is_no_number_stops_pytest_before_any_test(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("isobatch_tolerance", "few", "'few' is not a number of at least 0. Give one such as 1e-6, or leave it out"),
+        ("isobatch_batch_sizes", "few", "'few' is not a number or range. Batch sizes are written 2-8 or 2,4,16;"),
+        ("isobatch_batch_sizes", "1", "isobatch_batch_sizes names only 1, the example alone: give one to compare it"),
+    ],
+)
+def test_a_setting_that_names_no_numbers_stops_pytest_before_any_test(
+    tmp_path: Path, name: str, value: str, said: str
+) -> None:
     (tmp_path / "test_it.py").write_text("def test_one():\n    pass\n")
-    for name in ("isobatch_tolerance", "isobatch_batch_sizes"):
-        done = with_plugin(tmp_path, "-o", f"{name}=few")
+    other = {"isobatch_tolerance": "atch sizes", "isobatch_batch_sizes": "1e-6"}[name]
+    for given in (["-o", f"{name}={value}"], [f"--{name.replace('_', '-')}={value}"]):
+        done = with_plugin(tmp_path, *given)
         assert done.returncode == pytest.ExitCode.USAGE_ERROR and "1 passed" not in done.stdout
         (line,) = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        assert "'few' is not a number" in line and "leave the setting out" in line
+        assert (said in line.replace("--isobatch-batch-sizes", "isobatch_batch_sizes"), other in line) == (True, False)
 
 
-def test_settings_in_toml_may_be_numbers_and_lists(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sizes", ["[2, 4]", '["2-8"]', '"2,4"', "4"])
+def test_settings_in_toml_may_be_numbers_and_lists(tmp_path: Path, sizes: str) -> None:
     (tmp_path / "test_it.py").write_text("def test_one():\n    pass\n")
-    stated = "isobatch_batch_sizes = [2, 4]\nisobatch_tolerance = 0.5\n"
+    stated = f"isobatch_batch_sizes = {sizes}\nisobatch_tolerance = 0.5\n"
     (tmp_path / "pyproject.toml").write_text(f"[tool.pytest.ini_options]\n{stated}")
-    done = with_plugin(tmp_path)
+    done = with_plugin(tmp_path, "-W", "error")
     assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout + done.stderr
 
 

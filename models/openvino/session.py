@@ -11,12 +11,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from isobatch.models.shared.extras import to_add
 from isobatch.models.spec.words import VariantUnavailable
 
 ONNX_FILE, IR_FILE = "model.onnx", "model.xml"
 """The graph's name in an artifact's folder: as exported, or OpenVINO's own form with its weights beside it."""
 
-REMEDY = "make run EXTRAS=openvino, or pip install openvino==2026.4.1 nncf==3.4.0"
 _TELEMETRY = "openvino_telemetry"
 _WEIGHT_LAYERS = ("Convolution", "FullyConnected", "MatMul", "Deconvolution", "GroupConvolution")
 _TYPES = {"f32": "fp32", "f16": "fp16", "bf16": "bf16", "i8": "int8", "u8": "int8"}
@@ -31,7 +31,7 @@ def library(name: str = "openvino") -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise VariantUnavailable(f"{name} is not installed ({error})", REMEDY) from error
+        raise VariantUnavailable(f"{name} is not installed ({error})", to_add("openvino")) from error
 
 
 def graph_file(folder: Path) -> Path:

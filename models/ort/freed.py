@@ -13,6 +13,7 @@ from isobatch.models.ort.interface import (
     inputs_of,
     real_inputs,
     to_store,
+    where_axes_lead,
     where_names_agree,
     where_names_say,
 )
@@ -86,14 +87,9 @@ def _export_again(model: ModelProto) -> str:
 
 
 def _elsewhere(model: ModelProto) -> str:
-    """Where the batch may be instead: the first axis that an input leaves free, behind its first one."""
-    if axes := where_names_say(model):
-        return f"; where its batch is another axis: --batch-axis {axes}"
-    for value in real_inputs(model):
-        free = [i for i, axis in enumerate(value.type.tensor_type.shape.dim) if i and not axis.dim_value]
-        if free:
-            return f"; where its batch is another axis: --batch-axis {value.name}={free[0]}"
-    return ""
+    """Where the batch may be instead: another axis that is free in every input and output."""
+    axes = where_names_say(model) or where_axes_lead(model)
+    return f"; where its batch is another axis: --batch-axis {axes}" if axes else ""
 
 
 def same_when_freed(model: ModelProto, freed: ModelProto, size: int) -> bool:

@@ -12,6 +12,8 @@ from onnx import ModelProto, NodeProto, TypeProto, ValueInfoProto, helper, numpy
 from isobatch.models.ort.graph import stored_tensors
 from isobatch.models.spec.interface import Input
 
+_RECURRENT = ("LSTM", "GRU", "RNN")
+
 
 def real_inputs(model: ModelProto) -> list[ValueInfoProto]:
     """The graph's inputs that are no stored weights: files of IR version 3 list those too."""
@@ -81,6 +83,23 @@ def where_axes_lead(model: ModelProto) -> str:
     carries it there; else empty. For a graph that runs, and gives no rows: what is baked into it leads nowhere.
     """
     return where_names_agree(named_throughout(model))
+
+
+def where_recurrent_nodes_say(model: ModelProto) -> str:
+    """``x=1,y=1``: where the axis stands that every recurrent node takes for its batch, behind its time; else empty."""
+    recurrent = [node for node in model.graph.node if node.op_type in _RECURRENT]
+    if not recurrent:
+        return ""
+    graph = named_throughout(model).graph
+    seen = [*graph.input, *graph.value_info, *graph.output, *model.graph.output]  # what the file says of outputs, too
+    named = [(value.name, [axis.dim_param for axis in _axes(value.type)]) for value in seen]
+    batches = {name for node in recurrent for array, names in named if array == node.input[0] for name in names[1:2]}
+    if len(batches) != 1 or "" in batches:
+        return ""
+    (batch,) = batches
+    places = {array: names.index(batch) for array, names in named if batch in names}
+    arrays = [value.name for value in (*real_inputs(model), *model.graph.output)]
+    return _listed({array: places[array] for array in arrays}) if {*arrays} <= {*places} else ""
 
 
 def named_throughout(model: ModelProto) -> ModelProto:

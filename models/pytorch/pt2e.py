@@ -18,6 +18,7 @@ from torch import Tensor, fx, nn
 
 from isobatch.models.pytorch.runner import TorchRunner
 from isobatch.models.registry import versions
+from isobatch.models.shared.extras import to_add
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.words import (
     Artifact,
@@ -215,7 +216,7 @@ def _check_torchao(spec: VariantSpec) -> None:
     installed = versions(spec).get(name)
     if installed != version:
         what = f"{name} {installed} is installed, not {version}" if installed else f"{name} is not installed"
-        raise VariantUnavailable(what, f"pip install {required}")
+        raise VariantUnavailable(what, to_add("int8", required))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from isobatch import PROGRAM
+from isobatch.models.shared.extras import to_add
 from isobatch.models.shared.regular_files import Altered
 from isobatch.models.spec.images import View
 from isobatch.models.spec.nearest import nearest
@@ -17,7 +18,6 @@ from isobatch.models.weights.model_name import TIMM, ModelName
 from isobatch.models.weights.state_dicts import WeightsError
 
 _FLOAT = "give the float network, of which int8 variants are made here"
-TIMM_REMEDY = "make run EXTRAS=timm, or pip install timm==1.0.31"
 
 
 def timm() -> Any:
@@ -26,7 +26,7 @@ def timm() -> Any:
         import timm as library
     except ImportError as error:
         missing = "is not installed" if error.name == "timm" else f"cannot be imported ({error})"
-        raise WeightsError(f"timm's networks need timm, which {missing}: {TIMM_REMEDY}") from error
+        raise WeightsError(f"timm's networks need timm, which {missing}: {to_add('timm')}") from error
     return library
 
 

@@ -16,7 +16,7 @@ def variants_of(text: str, onnx: bool) -> tuple[str, ...]:
     asked = [name.strip() for name in text.split(",") if name.strip()]
     names = [name for word in asked for name in (every if word == ALL else [word])]
     if not names:
-        raise UsageError("unknown-variant", "--variants names none: give 'all' or a list such as fp32,ort-int8")
+        raise UsageError("unknown-variant", "no variant is named: give a list such as fp32,ort-int8 (--list-variants)")
     return known(names)
 
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isobatch import PROGRAM
+from isobatch.models.registry import all_variants
+from isobatch.models.spec.nearest import did_you_mean
 from isobatch.models.weights.model_name import own_code
 from isobatch.pipeline.decide.ranges import as_shipped
 from isobatch.pipeline.decide.repaired_variants import native_and_rung, with_repairs
@@ -34,12 +36,22 @@ def asked_for(study: Study, run: Path, variant: str | None, timeout_s: float) ->
     name = variant or (study.recommendation.chosen if study.recommendation else None)
     candidates = [v for v in with_repairs(study.variants) if v.status == "measured" and v.role == "candidate"]
     every = {v.name: as_shipped(v) for v in candidates}
-    known = ", ".join(every) or "none"
+    known, rows = ", ".join(every), {row.name: row for row in all_variants()}
+    if not every:
+        raise UsageError("nothing-chosen", f"{run} measured no candidate: there is nothing to ship")
     if name is None:
         raise UsageError("nothing-chosen", f"{run} recommends nothing: name what to ship with --variant: {known}")
+    if name in rows and rows[name].role == "reference":
+        text = f"{name} is the reference, which the others are measured against, and is not shipped"
+        raise UsageError("not-deployable", f"{text}. {run} has {known}")
     if name not in every:
-        raise UsageError("unknown-variant", f"{run} measured no candidate {name}: it has {known}")
+        near = did_you_mean(name, every)
+        raise UsageError("unknown-variant", f"{run} measured no candidate {name!r}: {near} It has {known}")
     native_name, rung = native_and_rung(name)
+    if native_name not in rows:
+        raise UsageError(
+            "unknown-variant", f"{native_name} is no variant of this version: use the one that wrote {run}"
+        )
     native = next(v for v in study.variants if v.name == native_name)
     if native.device != "cpu":
         raise UsageError("not-deployable", f"{name} was measured on {native.device}: deploy ships what ran on the CPU")

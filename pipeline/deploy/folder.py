@@ -27,7 +27,7 @@ from isobatch.pipeline.deploy.record import (
 )
 from isobatch.pipeline.deploy.serve import Files
 from isobatch.pipeline.records.errors import UsageError
-from isobatch.pipeline.storage.files import write_bytes, write_json
+from isobatch.pipeline.storage.files import no_place, write_bytes, write_json
 
 _PICTURES = "folder"  # the input set whose images are pictures that were read
 
@@ -137,6 +137,8 @@ def deliver(record: VerificationRecord, files: Files, images: Path, folder: Path
 
 
 def require_empty(folder: Path) -> None:
-    """Raise UsageError where there is something at the place to write to."""
+    """Raise UsageError where there is something at the place to write to, or nothing can be written there."""
+    if why := no_place(folder):
+        raise UsageError("out-unusable", f"cannot write to {folder}: {why}. Choose another --out")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError("out-not-empty", f"{folder} exists and is not an empty folder: choose another --out")

@@ -92,7 +92,7 @@ def kept_artifact(run: Path, variant: str, inputs: str) -> Kept:
     file = run / KEPT_FILE
     try:
         every = [Kept.of(entry) for entry in read_json(file)["artifacts"]]
-    except (StoreError, TypeError, KeyError, AttributeError) as error:
+    except (StoreError, TypeError, KeyError, ValueError, AttributeError) as error:
         text = f"{run} does not say which artifacts it measured: run the study again with this version ({error})"
         raise UsageError("artifact-gone", text) from error
     kept = next((entry for entry in every if (entry.variant, entry.inputs) == (variant, inputs)), None)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError
 
@@ -19,6 +19,7 @@ MODEL_FILES = ("weights.safetensors", "network.json", "layers.json", "repair.jso
 SHA = r"^[0-9a-f]{64}$"
 _IMAGES = r"^images(-[A-Za-z0-9_-]{1,60})?\.np[yz]$"
 _MOST_BYTES = 4 << 20  # of a record
+SCHEMA_VERSION: Final = 2
 _WHAT = "the record.json that deploy or repair wrote"
 _CAP = r"^[A-Za-z0-9_,:]{1,40}$"
 
@@ -157,7 +158,7 @@ class VerificationRecord(Record):
     """
 
     kind: Literal["isobatch-verification"] = "isobatch-verification"
-    schema_version: Literal[2] = 2
+    schema_version: Literal[2] = SCHEMA_VERSION
     tool_version: str
     created_utc: str
     variant: str

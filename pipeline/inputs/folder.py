@@ -16,7 +16,7 @@ from isobatch.pipeline.inputs.labels_file import labels_by_name
 from isobatch.pipeline.inputs.listing import list_pictures
 from isobatch.pipeline.inputs.own import Own, choose_own, store_own
 from isobatch.pipeline.inputs.pixels import in_words
-from isobatch.pipeline.inputs.request import PreparedSet, SetsAsked, printable
+from isobatch.pipeline.inputs.request import PreparedSet, SetsAsked, printable, set_name
 from isobatch.pipeline.inputs.storing import in_channels
 
 
@@ -64,7 +64,7 @@ def prepare_folder(request: SetsAsked, folder: Path) -> PreparedSet:
     files, skipped = list_pictures(root)
     pictures = _Pictures(root, files, request.image_size, request.view, request.channels)
     candidates = Candidates(len(files), pictures.read, pictures.name)
-    own = Own("folder", printable(root.name) or "folder", printable(folder), candidates, tuple(skipped))
+    own = Own("folder", set_name(root.name) or "folder", printable(folder), candidates, tuple(skipped))
     choice = choose_own(own, request)
     cut = in_words(request.view, request.image_size)
     mixed = mixed_splits(root, files)

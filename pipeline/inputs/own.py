@@ -20,6 +20,7 @@ from isobatch.pipeline.inputs.request import (
     SetsAsked,
     described,
     printable,
+    set_name,
 )
 from isobatch.pipeline.inputs.storing import Part, digest, part_name, require_disjoint, store_images
 
@@ -51,7 +52,7 @@ def own_array(
 ) -> PreparedSet:
     """The set of an array's ``count`` images, each as ``read`` gives it. ``beside``: the labels that it holds."""
     labels = labels_of_array(request, count, beside, source.name)
-    own = Own("npy", printable(source.stem), printable(source), Candidates(count, read, lambda i: f"image {i}"))
+    own = Own("npy", set_name(source.stem), printable(source), Candidates(count, read, lambda i: f"image {i}"))
     return store_own(own, request, choose_own(own, request), labels, remark)
 
 
@@ -83,9 +84,15 @@ def store_own(own: Own, request: SetsAsked, choice: Choice, labels: Labels | Non
         require_disjoint(evaluation, calibration)
         note, remedy = f"{len(calibration)} other images of the same source, every third until there were enough", ""
     used = f"{len(evaluation)} of {own.candidates.count} images are measured, spread over all"
-    few = f" ({request.wanted} were asked)" if len(evaluation) < request.wanted else ""
-    texts = (used + few, f"calibration: {note}", remark, f"labels: {labels.how}" if labels else "")
+    few = len(evaluation) < request.wanted
+    texts = (
+        f"{used} ({request.wanted} were asked)" if few else used,
+        f"calibration: {note}",
+        remark,
+        f"labels: {labels.how}" if labels else "",
+    )
     facts = {"n_files": own.candidates.count, "labelled": labels is not None, "skipped": list(choice.skipped)}
+    facts["kept_to_calibrate"] = len(calibration) if few and calibration else 0
     said = "; ".join(filter(None, texts))
     prepared = described(own.name, own.source, evaluation, calibration, note, said, **facts)
     larger = partial(_labelled, own, request, choice, labels.classes) if labels else None

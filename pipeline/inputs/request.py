@@ -11,6 +11,7 @@ from isobatch.models.spec.words import Remark
 from isobatch.pipeline.records.study import InputSet
 from isobatch.pipeline.workers.wire import Crossing
 
+_LONGEST_NAME = 64  # a file's may have 255
 CALIBRATION_IMAGES = 32
 """At most so many of a set's images calibrate."""
 
@@ -119,6 +120,12 @@ def described(
         **{"labelled": False} | facts,
     )
     return PreparedSet(record, evaluation, calibration, calibrated)
+
+
+def set_name(text: str) -> str:
+    """What a set is called, after its file or folder: printable, and at most so long as records and columns take."""
+    name = printable(text)
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 23]}...{name[-20:]}"
 
 
 def printable(text: object) -> str:

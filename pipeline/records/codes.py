@@ -8,6 +8,7 @@ from functools import partial
 from typing import Literal
 
 from isobatch import PROGRAM
+from isobatch.models.shared.extras import to_add
 from isobatch.models.spec.nearest import did_you_mean
 from isobatch.pipeline.records.errors import UsageError
 
@@ -36,7 +37,7 @@ CODES: dict[str, CodeMeaning] = {
         "Use the name that the message suggests; a study needs no command word.",
     ),
     "unknown-variant": _error(
-        "A name in --variants is no variant.",
+        "A name in --variants or --variant is no variant, or none of the run.",
         "It is misspelt, or belongs to another version of the program.",
         f"See {PROGRAM} --list-variants.",
     ),
@@ -72,7 +73,8 @@ CODES: dict[str, CodeMeaning] = {
     ),
     "not-deployable": _error(
         "This variant cannot be shipped as files.",
-        "It ran on another device, its code is your own or timm's, or how it was repaired is not in the run.",
+        "It is the reference, it ran on another device, its code is your own or timm's, or how it was repaired is not "
+        "in the run.",
         f"Ship another variant (of your own code an ort- variant), or write a repaired one with {PROGRAM} repair.",
     ),
     "artifact-gone": _error(
@@ -192,9 +194,14 @@ CODES: dict[str, CodeMeaning] = {
         "Give other images to one of the two.",
     ),
     "out-unusable": _error(
-        "The run's folder cannot be written.",
-        "No permission, no space, a read-only disk, or a file stands in its place.",
+        "The folder or file that is asked for cannot be written.",
+        "No permission, no space, a read-only disk, or something else stands in its place.",
         "Choose another place with --out.",
+    ),
+    "long-name": _error(
+        "The name of a file or folder is longer than the system takes.",
+        "A name has at most 255 bytes, a path 4,096.",
+        "Give another name.",
     ),
     "out-finished": _error(
         "The folder given with --out holds a finished run.",
@@ -285,7 +292,7 @@ CODES: dict[str, CodeMeaning] = {
     "ray-missing": _error(
         "--engine ray was asked for, and the package ray is not installed.",
         "Ray is an extra: a study on one machine does not need it.",
-        "python -m pip install -r requirements-ray.txt in the same environment; or leave --engine ray out.",
+        f"{to_add('ray')}, in the same environment; or leave --engine ray out.",
     ),
     "ray-cluster": _error(
         "The Ray cluster cannot be used.",
@@ -311,6 +318,11 @@ CODES: dict[str, CodeMeaning] = {
         "The policy sets no limit on the accuracy drop.",
         "Too few labelled images were evaluated for a default limit to be decidable.",
         "Give labelled images with --inputs DIR, or set --max-accuracy-drop.",
+    ),
+    "no-agreement": _warning(
+        "No variant's answers were compared with the reference's, so --min-agreement is not applied.",
+        "All inputs are drawn, and what noise is answered means nothing; or the outputs are raw, and no answer.",
+        "Give inputs of your own with --inputs, or say with --outcome what the outputs are.",
     ),
     "lost-part": _warning(
         "A part of the study or of its report is missing.",

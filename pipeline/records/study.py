@@ -810,6 +810,7 @@ class InputSet(Record):
     source: str
     n: int
     n_files: int = 0
+    kept_to_calibrate: int = 0  # and not measured, where fewer are left than were asked for
     shape: list[int]  # of one image: channels, height, width
     labelled: bool
     drawn: bool = False  # noise, no natural image: its top-1 say nothing

@@ -13,6 +13,7 @@ from isobatch.pipeline.records.errors import UsageError
 
 unfinished = re.compile(rf"\..{{1,40}}{re.escape(UNFINISHED)}[a-z0-9_]{{8}}", re.DOTALL).fullmatch
 """Whether a name is that of a file that ``write_bytes`` had begun."""
+_LONGEST_NAME = 255
 
 
 def write_bytes(path: Path, chunks: Iterable[bytes]) -> str:
@@ -31,11 +32,21 @@ def write_bytes(path: Path, chunks: Iterable[bytes]) -> str:
 
 def asked_file(text: str) -> Path:
     """A file that the user wants written, before any work for it. Raises UsageError where it would replace what is no
-    regular file.
+    regular file, or nothing can be written there.
     """
-    if why := replaceable(Path(text)):
+    if why := replaceable(Path(text)) or no_place(Path(text)):
         raise UsageError("out-unusable", f"cannot write {text}: {why}")
     return Path(text)
+
+
+def no_place(path: Path) -> str | None:
+    """Why nothing can be put there, whose folders may not be there yet; None where that is not seen."""
+    if any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.parts):
+        return f"a name in it has more than {_LONGEST_NAME} bytes"
+    there = next(filter(os.path.exists, path.absolute().parents), Path("/"))
+    if not os.path.isdir(there):
+        return f"{there} is no folder"
+    return None if os.access(there, os.W_OK | os.X_OK) else f"{there} may not be written to"
 
 
 def sweep(folder: Path) -> None:

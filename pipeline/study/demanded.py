@@ -5,13 +5,16 @@ from dataclasses import asdict
 from isobatch.pipeline.config.config import PolicyFlags
 from isobatch.pipeline.decide.recommend import default_policy
 from isobatch.pipeline.inputs.prepare import SOURCES
+from isobatch.pipeline.prepare.artifacts import ruler
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import Policy
 from isobatch.pipeline.study.labelled import random_weights
 
 
 def demanded(stages: Stages, flags: PolicyFlags, n_labelled: int, in_time: bool) -> Policy:
-    """The policy of this study, on so many labelled images; ``in_time``: they were not cut short. Warns of no limit."""
+    """The policy of this study, on so many labelled images; ``in_time``: they were not cut short. Warns of what is not
+    demanded.
+    """
     unused = any(warning.code == "labels-unused" for warning in stages.warnings)
     mend = "Mend the labels that were given (labels-unused)" if unused else _how_to_label(stages, n_labelled)
     mend = mend if in_time else "Give it more time with --budget"
@@ -19,7 +22,19 @@ def demanded(stages: Stages, flags: PolicyFlags, n_labelled: int, in_time: bool)
     policy, warning = complete_policy(flags, n_labelled, remedy)
     if warning and stages.outcome.kind in ("classes", "binary"):  # no other outcome is compared with labels
         stages.warn("no-accuracy-limit", warning)
+    if policy.min_agreement and {*stages.config.variants} - {ruler(stages)} and (why := _no_answers(stages)):
+        unapplied = "is unknown, and --min-agreement is not applied"
+        stages.warn("no-agreement", f"Agreement with {ruler(stages)} {unapplied}: {why}")
     return policy
+
+
+def _no_answers(stages: Stages) -> str | None:
+    """Why no answer can be compared with the reference's, and what would change that; None where some can."""
+    if stages.outcome.kind == "raw":
+        return "raw outputs have no answer. Where they are classes or an embedding, --outcome says so."
+    if all(prepared.record.drawn for prepared in stages.sets):
+        return "all inputs are drawn, and what noise is answered means nothing. Give your own with --inputs."
+    return None
 
 
 def complete_policy(flags: PolicyFlags, n_labelled: int, remedy: str | None = None) -> tuple[Policy, str | None]:

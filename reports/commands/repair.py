@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the artifact; 1 where no rung holds, 3 where the variant is not to be had here."""
+    from isobatch.models.spec.nearest import did_you_mean
     from isobatch.pipeline.prepare.own_arrays import on_arrays
     from isobatch.pipeline.repair.command import repair_variant
     from isobatch.pipeline.repair.deliver import NoRepair
@@ -53,7 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     names = [NATIVE, *(rung.name for rung in all_rungs())]
     if arguments.rung not in (None, *names):
-        raise UsageError("unknown-rung", f"unknown rung {arguments.rung!r}: there are {', '.join(names)}")
+        near = did_you_mean(arguments.rung, names)
+        raise UsageError("unknown-rung", f"unknown rung {arguments.rung!r}: {near} There are {', '.join(names)}")
     flags = vars(study_parser().parse_args([])) | vars(arguments) | {"variants": arguments.variant}
     config = read_config(argparse.Namespace(**flags))
     config = on_arrays(config, lambda text: None)

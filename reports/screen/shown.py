@@ -34,6 +34,7 @@ def show_decision(study: Study, *, as_json: bool) -> int:
         print(study_json(study))
     else:
         print_sections([write_one("recommendation", study)], sys.stdout)
-        for text in study.recommendation.warnings if study.recommendation else ():
+        unapplied = [warning.text for warning in study.warnings if warning.code == "no-agreement"]
+        for text in [*unapplied, *(study.recommendation.warnings if study.recommendation else ())]:
             print(clean(f"Warning: {text}"))
     return exit_code(study)

@@ -61,6 +61,8 @@ def _answer(study: Study, width: int) -> list[Text]:
     if (answer := study.answer) is None:
         return [Text(f"The question is not answered: {views.not_yet(study)}.")]
     texts = _said(study, line(answer.question), width, 2, "bold") + _said(study, line(answer.sentence), width, 4)
+    if kept := [f"{inputs.name}: {views.measured_of(inputs)}" for inputs in study.inputs if inputs.kept_to_calibrate]:
+        texts += _said(study, line(f"Measured of {listed(kept)}."), width, 2)
     if by_n := accuracy_by_n(study, brief=True):
         texts += _said(study, line("Does accuracy depend on N? ", *by_n), width, 1)
     return texts
@@ -105,7 +107,7 @@ def _table(study: Study, room: int, width: int) -> list[RenderableType]:
     names = [variant.name for variant in shown]
     at = names.index(chosen.name) if chosen and chosen.name in names else None
     table = table_of("All variants.", (_row(study, variant) for variant in shown), at)
-    table = worded(study, without_empty(table, "Top-1"))
+    table = worded(study, without_empty(table, "Agrees", "Top-1"))
     narrow: list[str] = []
     for title in _DISPENSABLE:
         if least_width(table) > width:

@@ -62,7 +62,7 @@ def _network(study: Study) -> str:
 def _inputs(inputs: InputSet) -> str:
     """``seed (4 images, 400 x 400)``."""
     size = picture_size(inputs)
-    return f"{inputs.name} ({numbers.counted(inputs.n, 'image')}{f', {size}' if size else ''})"
+    return f"{inputs.name} ({views.measured_of(inputs)}{f', {size}' if size else ''})"
 
 
 def _device(study: Study) -> str:

@@ -48,12 +48,13 @@ def blocks(study: Study) -> list[Block]:
     chosen = next((at for at, variant in enumerate(shown) if views.is_chosen(study, variant.name)), None)
     caption = (
         "Runs as: the precision that was computed in; of int8 the layers with weights that run in it, if not all. "
-        f"{defined('batch noise')} Error: the largest |singles - {reference} singles|, likewise. Agrees: its answer is "
-        f"that of {reference}; drawn noise left out. Throughput (img/s): at the N where it is highest; of a raced "
-        "variant, in the race."
+        f"{defined('batch noise')} Error: the largest |singles - {reference} singles|, likewise. Throughput (img/s): "
+        "at the N where it is highest; of a raced variant, in the race."
     )
     if study.race or views.repaired_variants(study):
         caption += f" ~: {speeds.ROUGH}."
+    if any(variant.agreement for variant in shown):
+        caption += f" Agrees: its answer is that of {reference}; drawn noise left out."
     if any(variant.accuracy_drop for variant in shown):
         caption += f" {defined('accuracy drop')}"
     if views.repaired_variants(study):
@@ -63,7 +64,7 @@ def blocks(study: Study) -> list[Block]:
             "its own singles were compared."
         )
     table = table_of(caption, (_row(study, variant) for variant in shown), chosen)
-    page: list[Block] = [without_empty(table, "Top-1", "Accuracy drop, points")]
+    page: list[Block] = [without_empty(table, "Agrees", "95 % limit", "Top-1", "Accuracy drop, points")]
     remarks = {v.name: v.effective.note for v in study.variants if v.effective and v.effective.note}
     page += [Paragraph(line(Code(name), f": {note}."), small=True) for name, note in remarks.items()]
     return page

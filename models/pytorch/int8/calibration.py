@@ -11,6 +11,8 @@ from torch.ao.quantization import HistogramObserver, default_per_channel_weight_
 from torch.ao.quantization.observer import UniformQuantizationObserverBase
 
 from isobatch.models.pytorch.int8.modules import known_deprecations
+from isobatch.models.registry import find_variant
+from isobatch.models.shared.extras import to_add
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.words import Json, Manifest, Network, VariantUnavailable
 from isobatch.models.weights.model_name import told_name
@@ -57,7 +59,8 @@ def fused_network(network: Network) -> nn.Module:
         called = told_name(network.model)
         raise VariantUnavailable(
             f"torch's eager mode quantizes what was written for it, and torchvision has no such {called}",
-            "choose ort-int8, ov-int8 (make run EXTRAS=openvino) or int8-pt2e (pip install torchao==0.18.0)",
+            f"choose ort-int8, int8-pt2e ({to_add('int8', *find_variant('int8-pt2e').requires)}) or ov-int8 "
+            f"({to_add('openvino')})",
         )
     fused = with_state(net, state)
     fused.fuse_model(is_qat=False)  # type: ignore[operator]  # a method of torchvision's twins

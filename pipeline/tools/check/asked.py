@@ -95,7 +95,7 @@ def variants_of(target: Target, text: str | None) -> tuple[str, ...]:
     """The variants asked for, by default the float32 one. Raises UsageError for an unknown name."""
     names = [name.strip() for name in text.split(",") if name.strip()] if text else []
     if text and not names:
-        raise UsageError("unknown-variant", "--variants names none: give a list such as fp32,ort-int8")
+        raise UsageError("unknown-variant", "no variant is named: give a list such as fp32,ort-int8 (--list-variants)")
     return known(names) or (("ort-fp32",) if target.kind == "onnx" else ("fp32",))
 
 

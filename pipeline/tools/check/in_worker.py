@@ -110,6 +110,7 @@ def _checked(
         "mixes": mixing,
         "mechanism": mechanism_of(mixing, start) or None,
         "repairable": shapes_may_repair(mixing, start),
+        "recurrent_axes": network.recurrent_axes if mixing else "",
     }
     if start:
         update |= {"first": start.first, "largest": start.largest, "origins": start.count}

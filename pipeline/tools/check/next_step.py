@@ -24,7 +24,7 @@ def next_step(asked: CheckRequest, checked: Sequence[VariantChecked], code: Exit
     if broken.verdict == "not-repeatable":
         return "make it repeatable first (.eval(), fixed seeds, no state between calls), then check again"
     if broken.repairable is False:
-        return f"{_apart(asked, broken)}; then check again"
+        return f"{_apart(broken)}; then check again"
     tried = [n for n in asked.batch_sizes if n <= broken.n_images]
     scope = ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs(tried))
     flags = _flags(asked)
@@ -35,15 +35,14 @@ def next_step(asked: CheckRequest, checked: Sequence[VariantChecked], code: Exit
     return f"{PROGRAM} repair {flags} --variant {broken.variant} --batch-sizes {scope} --threads {asked.threads}"
 
 
-def _apart(asked: CheckRequest, mixing: VariantChecked) -> str:
+def _apart(mixing: VariantChecked) -> str:
     """How the rows of a network that mixes its examples come to be each its own."""
     if mixing.largest is None or mixing.largest.kind not in _RECURRENT:
         return "let each row come from its own example alone (norms, means, scales)"
-    another = ", or say which axis of the file's input is the batch: --batch-axis NAME=1"
-    return (
-        f"{mixing.largest.layer} reads the batch's axis as time: turn what it is given (batch_first=True in torch)"
-        f"{another if asked.target.kind == 'onnx' and not asked.batch_axes else ''}"
-    )
+    axes = mixing.recurrent_axes
+    another = f", or say that the batch is the axis behind that: --batch-axis {axes}" if axes else ""
+    turn = "turn what it is given (batch_first=True in torch)"
+    return f"{mixing.largest.layer} reads the batch's axis as time: {turn}{another}"
 
 
 def _shippable(asked: CheckRequest, variant: str) -> bool:

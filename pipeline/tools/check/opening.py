@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ class Opened:
     """A network that can be run. ``compared``: as ``isobatch.pipeline.user.checks.Network``; ``watched``: its runner.
 
     ``shapes``: of one example. ``weights``: which ones, in words. ``notes``: what the user should know. ``studied``:
-    whether a study takes it.
+    whether a study takes it. ``recurrent_axes``: where recurrent nodes of an ONNX file take the batch to be.
     """
 
     compared: Any
@@ -50,6 +50,7 @@ class Opened:
     notes: tuple[str, ...] = ()
     inputs: tuple[Input, ...] = ()  # of an ONNX file
     studied: bool = True
+    recurrent_axes: str = ""
 
 
 class Unverified(Exception):
@@ -184,15 +185,16 @@ def _onnx(asked: CheckRequest, spec: VariantSpec, cache: Path, say: Callable[[st
     inputs: tuple[Input, ...] = graph.inputs
     shapes = _onnx_shapes(path, inputs, asked.shapes)
     limit_graph(files, _given_at_once(asked, shapes))
+    axes_told = "" if axes else graph.recurrent_axes()
+    told = Opened(graph, graph, shapes, "of the file", notes=graph.notes, inputs=inputs, recurrent_axes=axes_told)
     if spec.name == "ort-fp32":
-        return Opened(graph, graph, shapes, "of the file", notes=graph.notes, inputs=inputs)
+        return told
     exported = checked_onnx(NetworkAsked(onnx=str(path), folder=str(Scratch().path), batch_axes=axes))
     size = (shapes[0][-2], shapes[0][-1]) if len(shapes[0]) == 3 else _FREE
     copy, digest = exported.onnx_path, exported.onnx_sha256
     network = Network(exported.model, "", exported.sha256, exported.num_classes or 0, copy, digest, size)
     runner = _built(asked, spec, network, shapes, cache, say, inputs)
-    compared = OfStudy(runner, asked.threads, graph)
-    return Opened(compared, runner, shapes, "of the file", notes=graph.notes, inputs=inputs)
+    return replace(told, compared=OfStudy(runner, asked.threads, graph), watched=runner)
 
 
 def _onnx_shapes(path: Path, inputs: Sequence[Input], given: Shapes) -> Shapes:

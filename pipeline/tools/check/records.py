@@ -14,7 +14,8 @@ class VariantChecked(Record):
 
     Of a batch-variant one: ``mixes``: whether other neighbours at the same N change an image's row; ``origins``: how
     many there are; ``first`` runs first, ``largest`` differs most, by ``mechanism``; ``repairable``: whether layers run
-    in other shapes may repair it; ``classes``: N whose rows are equal; ``closed``: why origins were not sought.
+    in other shapes may repair it; ``recurrent_axes``: where the recurrent nodes of an ONNX file that mixes take the
+    batch to be, as --batch-axis is told; ``classes``: N whose rows are equal; ``closed``: why origins were not sought.
     ``studied``: whether a study takes the network.
     """
 
@@ -38,6 +39,7 @@ class VariantChecked(Record):
     mechanism: str | None = None
     mixes: bool | None = None
     repairable: bool | None = None
+    recurrent_axes: str = ""
     notes: tuple[str, ...] = ()
     studied: bool = True
 

@@ -17,13 +17,13 @@ from typing import Self
 
 import isobatch
 from isobatch import PROGRAM
+from isobatch.models.shared.extras import to_add
 from isobatch.pipeline.machine.environment import available_cores, bit_settings, machine
 from isobatch.pipeline.records.errors import UsageError
 
 ROOT = Path(isobatch.__file__).resolve().parent.parent
 SENT = ("isobatch",)
 """What a node needs of the program; it has the libraries itself."""
-INSTALL = "python -m pip install -r requirements-ray.txt"
 _PROBE_S = 120.0
 _REACH_S = 10.0  # Ray itself tries a machine that does not answer for minutes
 
@@ -47,7 +47,8 @@ class RayCluster:
             try:
                 self.ray = importlib.import_module("ray")
             except ImportError as error:
-                raise UsageError("ray-missing", f"--engine ray needs the package ray ({error}): {INSTALL}") from None
+                text = f"--engine ray needs the package ray ({error}): {to_add('ray')}"
+                raise UsageError("ray-missing", text) from None
             stack.callback(self.ray.shutdown)
             _reach(self._address)
             self._connect()

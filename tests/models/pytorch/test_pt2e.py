@@ -26,7 +26,8 @@ def test_without_torchao_the_variant_is_unavailable(
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", absent)
-    with pytest.raises(VariantUnavailable, match=r"torchao is not installed \(pip install torchao==0\.18\.0\)"):
+    command = r"\(pip install -c requirements.txt torchao==0\.18\.0\)"
+    with pytest.raises(VariantUnavailable, match=f"torchao is not installed {command}"):
         build(SPEC, resnet18_request, tmp_path)
 
 

@@ -36,7 +36,7 @@ def test_batch_sizes(asked: str, expected: tuple[int, ...]) -> None:
     ("argv", "text"),
     [
         (["--variants", "ort-int9"], "did you mean 'ort-int8'"),
-        (["--variants", ","], "names none"),
+        (["--variants", ","], "no variant is named"),
         (["--batch-sizes", "0"], "must lie in 1 to"),
         (["--batch-sizes", "four"], "'four' is not a number"),
         (["--batch-sizes", "4-2"], "rising"),

@@ -29,6 +29,14 @@ def test_floats_are_used_as_they_are(tmp_path: Path, dtype: str) -> None:
     expected = FLOATS.astype(np.float32)
     assert {row.tobytes() for row in everything} == {row.tobytes() for row in expected}
     assert (found.record.name, found.record.labelled, found.record.n_files) == ("mine", False, 9)
+    assert found.record.kept_to_calibrate == 3  # 16 were asked
+    assert one(tmp_path, tmp_path / "mine.npy", images=6).record.kept_to_calibrate == 0
+
+
+def test_a_long_name_is_shortened(tmp_path: Path) -> None:
+    path = saved(tmp_path, FLOATS).rename(tmp_path / f"{'a' * 240}-end.npy")
+    name = one(tmp_path, path).record.name
+    assert (len(name), name[:2], name[-7:]) == (64, "aa", "aaa-end")
 
 
 def test_the_memory_order_of_the_array_does_not_matter(tmp_path: Path) -> None:

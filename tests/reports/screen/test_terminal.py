@@ -129,6 +129,14 @@ def test_a_repair_that_is_no_candidate_for_want_of_a_comparison_says_so() -> Non
     assert "No candidate" not in piped("full")
 
 
+def test_images_that_calibrate_and_are_not_measured_are_counted_where_the_number_stands() -> None:
+    study = studies.full()
+    few = study.inputs[-1].model_copy(update={"n": 11, "n_files": 16, "kept_to_calibrate": 5, "skipped": []})
+    told = printed(study.model_copy(update={"inputs": [*study.inputs[:-1], few]}), io.StringIO())
+    assert f"Measured of {few.name}: 11 of 16 images, 5 kept to calibrate int8." in closing(told)
+    assert "Measured of" not in piped("full")
+
+
 def test_rows_that_do_not_fit_are_named() -> None:
     text = crowded_text()
     assert re.search(r"\.\.\. and, in the report: \w", text) and re.search(r"\.\.\. and \d+ warnings more", text)

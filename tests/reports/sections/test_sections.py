@@ -133,7 +133,7 @@ def test_a_repaired_choice_is_marked_in_the_overview_and_joined_in_the_picture()
     (table,) = [b for b in written("overview", studies.mended()) if isinstance(b, blocks.Table)]
     assert table.chosen is not None
     row = table.rows[table.chosen]
-    assert row[:2] == ("int8-x86+surgical", "batch-invariant") and row[7:9] == ("~23.4", "~164 @ 8")
+    assert row[:2] == ("int8-x86+surgical", "batch-invariant") and row[5:7] == ("~23.4", "~164 @ 8")
     (figure,) = [b for b in written("cost_and_stability", studies.mended()) if isinstance(b, blocks.Figure)]
     (rings,) = [layer for layer in figure.spec["layer"] if layer.get("transform") == [{"filter": "datum.chosen"}]]
     assert rings["mark"]["type"] == "point"

@@ -99,7 +99,7 @@ def test_without_ray_one_line_says_what_to_install(tmp_path: Path, monkeypatch: 
     ended = study(tmp_path, "none", "--engine", "ray", "--quiet")
     assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
     assert ended.stderr.startswith("error [ray-missing]: ")
-    assert "pip install -r requirements-ray.txt" in ended.stderr
+    assert "pip install -c requirements.txt -r requirements-ray.txt" in ended.stderr
     assert not (tmp_path / "none").exists()
 
 
