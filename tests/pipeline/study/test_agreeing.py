@@ -43,7 +43,7 @@ def replace_outcome(known: Any) -> Any:
     return SimpleNamespace(**vars(known) | {"outcome": replace(CLASSES, kind="raw")})
 
 
-def test_the_rulers_singles_are_read_from_their_files(tmp_path: Path) -> None:
+def test_the_references_singles_are_read_from_their_files(tmp_path: Path) -> None:
     stored = evidence(np.float32)
     write_evidence(tmp_path / "e", stored)
     digits: Any = SimpleNamespace(name="digits")
