@@ -34,7 +34,7 @@ class FinishedStudy:
     def rows(self) -> list[dict[str, Any]]:
         """One row a variant: verdict, largest difference, accuracy (0 to 1), cost (ms, img/s, bytes).
 
-        The throughput is the report's: that of the race where there was one.
+        Times are the report's: those of the race where there was one.
         """
         return [self._row(record) for record in self.study.variants]
 
@@ -68,7 +68,7 @@ class FinishedStudy:
             **{name: getattr(record, name) for name in _COLUMNS},
             "max_abs_relative": noise.max_abs_relative if noise else None,
             "top1": record.accuracy.top1 if record.accuracy else None,
-            "latency_ms": cost.latency_ms.median if cost and cost.latency_ms else None,
+            "latency_ms": speeds.latency_ms(self.study, record),
             "throughput_img_s": best.interval.median if best else None,
             "size_bytes": cost.size_bytes if cost else None,
         }

@@ -61,14 +61,23 @@ def chosen_throughput(study: Study) -> Speed | None:
     return Speed(decided.at_work.batch_size, decided.at_work.throughput_img_s)
 
 
+def latency_ms(study: Study, variant: VariantResult) -> float | None:
+    """Median milliseconds of a call of a single image: of a race at N = 1, else in the passes."""
+    in_race, cost = _raced_single_ms(study, variant), variant.cost
+    return cost.latency_ms.median if in_race is None and cost and cost.latency_ms else in_race
+
+
 def single_ms(study: Study, variant: VariantResult) -> str | None:
-    """Milliseconds of a single image: of a race at N = 1, else in the passes, marked as ``rough`` has it."""
-    work = at_work(usable(study.race, Policy(objective="latency")).get(variant.name))
-    if work and work.call_ms.median.value is not None:
-        return real(work.call_ms.median.value, 3)
-    if variant.cost is None or variant.cost.latency_ms is None:
+    """``latency_ms`` in words, marked as ``rough`` has it where no race gave it."""
+    if (known := latency_ms(study, variant)) is None:
         return None
-    return f"{rough(study, variant, 1)}{real(variant.cost.latency_ms.median, 3)}"
+    mark = rough(study, variant, 1) if _raced_single_ms(study, variant) is None else ""
+    return f"{mark}{real(known, 3)}"
+
+
+def _raced_single_ms(study: Study, variant: VariantResult) -> float | None:
+    work = at_work(usable(study.race, Policy(objective="latency")).get(variant.name))
+    return work.call_ms.median.value if work else None
 
 
 ROUGH = "not raced but seen while outputs were gathered, or of too few calls for limits"
