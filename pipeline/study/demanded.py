@@ -5,7 +5,7 @@ from dataclasses import asdict
 from isobatch.pipeline.config.config import PolicyFlags
 from isobatch.pipeline.decide.recommend import default_policy
 from isobatch.pipeline.inputs.prepare import SOURCES
-from isobatch.pipeline.prepare.artifacts import ruler
+from isobatch.pipeline.prepare.artifacts import reference_name
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import Policy
 from isobatch.pipeline.study.labelled import random_weights
@@ -22,9 +22,9 @@ def demanded(stages: Stages, flags: PolicyFlags, n_labelled: int, in_time: bool)
     policy, warning = complete_policy(flags, n_labelled, remedy)
     if warning and stages.outcome.kind in ("classes", "binary"):  # no other outcome is compared with labels
         stages.warn("no-accuracy-limit", warning)
-    if policy.min_agreement and {*stages.config.variants} - {ruler(stages)} and (why := _no_answers(stages)):
+    if policy.min_agreement and {*stages.config.variants} - {reference_name(stages)} and (why := _no_answers(stages)):
         unapplied = "is unknown, and --min-agreement is not applied"
-        stages.warn("no-agreement", f"Agreement with {ruler(stages)} {unapplied}: {why}")
+        stages.warn("no-agreement", f"Agreement with {reference_name(stages)} {unapplied}: {why}")
     return policy
 
 

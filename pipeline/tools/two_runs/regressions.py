@@ -74,9 +74,9 @@ def variant_changes(
         out = [one.name in names for one, names in zip((a, b), left_out, strict=True)]
         if "measured" in (a.status, b.status) and not any(out):
             kind = "regression" if a.status == "measured" else "improvement"
-        said = ["left out by --budget" if left else one.status for one, left in zip((a, b), out, strict=True)]
+        was, now = ("left out by --budget" if left else one.status for one, left in zip((a, b), out, strict=True))
         note = (b.reason if b.status != "measured" else a.reason) or ""
-        return [Change(kind, "status", *said, a.name, note=note)]
+        return [Change(kind, "status", was, now, a.name, note=note)]
     return [*_accuracy(a, b, inputs), *_ranges(a, b), *_repairs(a, b), *_cost(a, b, inputs)]
 
 
