@@ -33,13 +33,13 @@ def run_changes(a: Study, b: Study) -> list[Change]:
             changes.append(Change("other", "recommended", chosen[0] or "nothing", chosen[1] or "nothing", note=note))
     elif (chosen[0] is None) != (chosen[1] is None):
         kind: ChangeKind = "regression" if chosen[1] is None else "improvement"
-        met = [f"met by {name}" if name else "not met" for name in chosen]
+        was, now = (f"met by {name}" if name else "not met" for name in chosen)
         (lacking, by) = (b, chosen[0]) if chosen[1] is None else (a, chosen[1])
         note = ""
         if untried := _left_out(lacking, str(by)):
             run = "B" if lacking is b else "A"
             kind, note = "other", f"run {run} left out {listed(untried)}: --budget gave no time"
-        changes.append(Change(kind, "policy", *met, note=note))
+        changes.append(Change(kind, "policy", was, now, note=note))
     elif chosen[0] != chosen[1]:
         pairs = (("A", a.recommendation, chosen[1]), ("B", b.recommendation, chosen[0]))
         unsure = [f"run {run} calls {other} as good" for run, decided, other in pairs if as_good(decided) == other]
