@@ -222,6 +222,9 @@ def _as_record(file: Path, content: dict[str, Any]) -> VerificationRecord:
             f"{file} has a form of before the first release (schema version 1), which is no longer read: make it anew "
             "with repair or deploy",
         )
+    if isinstance(newer := content.get("schema_version"), int) and newer > SCHEMA_VERSION:
+        text = f"{file} is of schema version {newer}, and this program reads {SCHEMA_VERSION}: use the version that wrote it"
+        raise UsageError("record", text)
     try:
         return VerificationRecord.model_validate(content)
     except ValidationError as error:

@@ -119,7 +119,7 @@ def test_a_record_of_before_the_first_release_is_answered_in_one_line(
         (lambda record: record["inputs"][0].update(file="images-else.npy"), "no such plain file beside it"),
         (lambda record: record.update(outputs=[]), "outputs: List should have at least 1"),
         (lambda record: record.update(extra=1), "extra: Extra inputs are not permitted"),
-        (lambda record: record.update(schema_version=3), "schema version 3, and this program reads 1 to 2"),
+        (lambda record: record.update(schema_version=3), "schema version 3, and this program reads 2: use the version"),
         (lambda record: record["outputs"][0].update(inputs="others"), "has outputs of 'others', and no such images"),
         (lambda record: record["outputs"][0].update(batch_size=9), "outputs of N = 9, which its loader splits"),
         (lambda record: record["outputs"].pop(0), "no outputs of single images"),
