@@ -223,8 +223,8 @@ def _as_record(file: Path, content: dict[str, Any]) -> VerificationRecord:
             "with repair or deploy",
         )
     if isinstance(newer := content.get("schema_version"), int) and newer > SCHEMA_VERSION:
-        text = f"{file} is of schema version {newer}, and this program reads {SCHEMA_VERSION}: use the version that wrote it"
-        raise UsageError("record", text)
+        reads = f"this program reads {SCHEMA_VERSION}: use the version that wrote it"
+        raise UsageError("record", f"{file} is of schema version {newer}, and {reads}")
     try:
         return VerificationRecord.model_validate(content)
     except ValidationError as error:

@@ -115,7 +115,9 @@ def _build(
     try:
         answer = stages.call("isobatch.pipeline.prepare.in_worker:build", asked.to_json(), spec.name)
     except WorkerError as error:
-        if error.kind == NO_EXPORT:
-            stages.no_export = error
+        exported = any(find_variant(variant).runtime != "torch" for variant, _ in stages.artifacts)
+        died = error.kind in ("timeout", "crash") and network.onnx_path is None and not exported
+        if error.kind == NO_EXPORT or (died and spec.runtime != "torch"):
+            stages.no_export = error  # a worker that hung or died before any graph was there, may have exported
         raise
     stages.artifacts[spec.name, name] = Artifact.of(answer)

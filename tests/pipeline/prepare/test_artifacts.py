@@ -13,7 +13,7 @@ from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.workers.pool import WorkerError
 
 
-@pytest.mark.parametrize(("kind", "tried"), [("ExportError", 1), ("ValueError", 2)])
+@pytest.mark.parametrize(("kind", "tried"), [("ExportError", 1), ("timeout", 1), ("crash", 1), ("ValueError", 2)])
 def test_an_export_that_failed_is_not_tried_for_the_next_variant(tmp_path: Path, kind: str, tried: int) -> None:
     asked: list[str] = []
 
