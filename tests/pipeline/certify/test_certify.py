@@ -142,7 +142,7 @@ def decided(
 
     workers = Line(runners, monkeypatch)
     progress = SimpleNamespace(step=lambda label, cost: None)
-    config = SimpleNamespace(certify=sizes, quick=False, seed=1)
+    config = SimpleNamespace(budget_s=None, certify=sizes, quick=False, seed=1)
     stages: Any = SimpleNamespace(
         config=config, progress=progress, workers=workers, stage=stage, seconds={}, announce=lambda stage, cost: None
     )
