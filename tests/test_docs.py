@@ -20,8 +20,7 @@ _MODULE = re.compile(r"`([\w/]+\.py)`")
 ROOMS = ("models", "pipeline", "reports", "tests", "benchmarks", "isobatch")
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 _RETIRED = re.compile(
-    r"Pareto line|native self|(?<!-)\bruler\b|A tie is a tie|accuracy lost|images/s\b"
-    r"|(?:verdicts.*) (?:do\.|carry over)"
+    r"Pareto line|native self|(?<!-)\bruler\b|A tie is a tie|accuracy lost|images/s\b|verdicts [^.]*(?:do\.|carry over)"
     r"|install (?:-\S+ )*-r requirements\.txt"  # the pins of a package are its constraints
 )
 _COMMAND = re.compile(r"(?:^|[\s`])(?:\.venv/bin/)?python run\.py([^`\n#]*)", re.MULTILINE)

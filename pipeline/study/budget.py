@@ -59,7 +59,7 @@ class Clock:
         return self._budget_s - self._stages.run.spent_s
 
     def in_order(self, specs: Sequence[VariantSpec]) -> list[VariantSpec]:
-        """The variants as they are built: the baseline first, then the ruler, then the cheapest to run."""
+        """The variants as they are built: the baseline first, then the reference, then the cheapest to run."""
         if self._budget_s is None:
             return list(specs)
         first = (baseline(self._stages.config), REFERENCE)
@@ -70,7 +70,7 @@ class Clock:
 
     def before_building(self, spec: VariantSpec) -> None:
         """Raise WorkerError where there is no time to build the variant, as long as others took, and to run it after
-        those before it. The baseline and the ruler are always built.
+        those before it. The baseline and the reference are always built.
         """
         if self._budget_s is None:
             return
