@@ -81,6 +81,18 @@ def keep_artifacts(stages: Stages, view: View) -> None:
             shutil.copytree(place, folder / key, copy_function=os.link)
 
 
+def keep_only(run: Path, variant: str | None) -> None:
+    """Of the linked artifacts keep this variant's, the study's choice: runs are copied and sent, and are to be small.
+
+    ``deploy`` has the others from the cache.
+    """
+    kept = read_json(run / KEPT_FILE)["artifacts"]
+    keys = {entry["artifact"]["key"] for entry in kept if entry["variant"] == variant}
+    for folder in (run / _FOLDER).iterdir() if (run / _FOLDER).is_dir() else ():
+        if folder.name not in keys:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def setting_of(stages: Stages, variant: str) -> Setting:
     """What the variant was measured under, where a cap of the study does not act on its runtime too."""
     point = stages.base_of(find_variant(variant))

@@ -15,8 +15,9 @@ from isobatch.pipeline.decide.deployment import from_run
 from isobatch.pipeline.decide.fixed_point import answer
 from isobatch.pipeline.decide.mixing import without_repairs
 from isobatch.pipeline.decide.recommend import recommend
+from isobatch.pipeline.decide.repaired_variants import native_name
 from isobatch.pipeline.decide.switch_variant import with_switches
-from isobatch.pipeline.deploy.keep import keep_artifacts
+from isobatch.pipeline.deploy.keep import keep_artifacts, keep_only
 from isobatch.pipeline.evidence.plan import Job
 from isobatch.pipeline.machine.environment import worker_settings
 from isobatch.pipeline.machine.memory import PeakMemory
@@ -205,4 +206,5 @@ def _record(
     said, results = decided(stages, results, "answering the question", answer)
     choice, results = decided(stages, results, "recommending", recommended)
     study = as_record(stages, findings, results, sound, wall_s, peak_bytes)
+    keep_only(stages.run.folder, native_name(choice.chosen) if choice and choice.chosen else None)
     return study.model_copy(update={"answer": said, "race": race, "recommendation": choice})
