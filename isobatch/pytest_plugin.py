@@ -53,7 +53,12 @@ def _stated(config: pytest.Config, option: str, setting: str) -> tuple[str, str]
     """What says it, the option or the setting, and its text; "" where neither does. TOML may hold numbers and lists."""
     if stated := config.getoption(option):
         return option, stated
-    value = config.getini(setting)
+    try:
+        value = config.getini(setting)
+    except TypeError as error:  # of pytest, for another type in a TOML file
+        from isobatch.pipeline.records.errors import UsageError
+
+        raise UsageError("usage", f"{setting}: {error}") from None
     return setting, ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

@@ -80,7 +80,14 @@ def _raced_single_ms(study: Study, variant: VariantResult) -> float | None:
     return work.call_ms.median.value if work else None
 
 
-ROUGH = "not raced but seen while outputs were gathered, or of too few calls for limits"
+_FEW = "of too few calls for limits"
+
+
+def roughly(study: Study) -> str:
+    """What ``~`` before a time means in this study."""
+    return f"not raced but seen while outputs were gathered, or {_FEW}" if study.race is not None else _FEW
+
+
 """What ``~`` before a time means."""
 
 

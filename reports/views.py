@@ -131,6 +131,8 @@ def unexplained(study: Study) -> tuple[Line, ...]:
     if not differing:
         alone = line(Code(looked_at[0].name), f" is {state(looked_at[0])}") if len(looked_at) == 1 else None
         return (line("Nothing to look into: ", *(alone or ["no variant was found top1-stable or batch-variant"]), "."),)
+    if "explanation" in study.left_out:
+        return (line("Not run: --budget left no time for it."),)
     if not explains(study.config) and not any(v.origins for v in differing):
         return (line("Not run: the study was asked not to explain (--no-explain)."),)
     unseen = [variant for variant in differing if variant.origins is None]

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from isobatch.models.machine.out_of_memory import out_of_memory
 from isobatch.models.shared.regular_files import Altered
 from isobatch.models.spec.nearest import did_you_mean
 from isobatch.models.spec.templates.network_torch import skeleton as empty_network
@@ -103,6 +104,8 @@ def _refusal(net: nn.Module, image: Tensor) -> str | None:
         with torch.inference_mode():
             net(image)
     except Exception as error:  # networks check their input with errors of any kind
+        if isinstance(error, MemoryError) or out_of_memory(error):
+            raise
         return " ".join(str(error).split()) or type(error).__name__
     return None
 

@@ -138,7 +138,7 @@ def deliver(record: VerificationRecord, files: Files, images: Path, folder: Path
 
 def require_empty(folder: Path) -> None:
     """Raise UsageError where there is something at the place to write to, or nothing can be written there."""
-    if why := no_place(folder):
-        raise UsageError("out-unusable", f"cannot write to {folder}: {why}. Choose another --out")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError("out-not-empty", f"{folder} exists and is not an empty folder: choose another --out")
+    if why := no_place(folder / RECORD_FILE):
+        raise UsageError("out-unusable", f"cannot write to {folder}: {why}. Choose another --out")

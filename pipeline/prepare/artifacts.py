@@ -116,8 +116,9 @@ def _build(
         answer = stages.call("isobatch.pipeline.prepare.in_worker:build", asked.to_json(), spec.name)
     except WorkerError as error:
         exported = any(find_variant(variant).runtime != "torch" for variant, _ in stages.artifacts)
+        float_graph = spec.runtime != "torch" and spec.precision != "int8"  # of which exporting is nearly all the work
         died = error.kind in ("timeout", "crash") and network.onnx_path is None and not exported
-        if error.kind == NO_EXPORT or (died and spec.runtime != "torch"):
+        if error.kind == NO_EXPORT or (died and float_graph):
             stages.no_export = error  # a worker that hung or died before any graph was there, may have exported
         raise
     stages.artifacts[spec.name, name] = Artifact.of(answer)

@@ -60,15 +60,21 @@ def attempts(tried: Sequence[Tried]) -> list[Attempt]:
 
 
 def climb(
-    bench: Bench, scope: Scope, seconds: float, only: Sequence[str] | None = None, rungs: Sequence[Rung] | None = None
+    bench: Bench,
+    scope: Scope,
+    seconds: float,
+    only: Sequence[str] | None = None,
+    rungs: Sequence[Rung] | None = None,
+    before: Sequence[Tried] = (),
 ) -> list[Tried]:
     """Every candidate that was tried, in order, until one is cheap; what ``seconds`` were too few for says so.
 
     The first candidate of the proof is tried however few they are: without it nobody knows whether the list of origins
-    is complete. ``only``: of these rungs. A rung that fails is reported with the reason, and the next is tried.
+    is complete. ``only``: of these rungs. ``before``: what was tried of others. A rung that fails is reported with the
+    reason, and the next is tried.
     """
     scope = replace(scope, deadline=min(scope.deadline, time.monotonic() + seconds))
-    tried: list[Tried] = []
+    tried = list(before)
     for rung in all_rungs() if rungs is None else rungs:
         if only is not None and rung.name not in only:
             continue

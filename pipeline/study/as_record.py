@@ -35,6 +35,7 @@ class Answers:
         with contextlib.suppress(Exception):  # a variant over which it cannot be answered is told at the end
             said = answer(results)
         study = as_record(self.stages, self.findings, results, Sound(None, None), now - self.begin, None)
+        self.stages.run.keep_time()
         self.tell(study.model_copy(update={"answer": said, "pending": list(pending), "race": race}))
         self.seconds = time.monotonic() - now
 

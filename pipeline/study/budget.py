@@ -65,7 +65,8 @@ class Clock:
         first = (baseline(self._stages.config), REFERENCE)
         self._rough = {spec.name: rough_cost(self._stages, spec, _JOB_S) for spec in specs}
         ordered = sorted(specs, key=lambda spec: (*(spec.name != name for name in first), self._rough[spec.name]))
-        self._in_order = [spec.name for spec in ordered]
+        onnx = self._stages.config.onnx is not None  # of which no torch variant is built
+        self._in_order = [spec.name for spec in ordered if not (onnx and spec.runtime == "torch")]
         return ordered
 
     def before_building(self, spec: VariantSpec) -> None:

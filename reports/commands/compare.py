@@ -16,10 +16,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compare, write the files asked for, print. Returns 1 where something got worse, else 0; no model runs."""
+    """Compare, write the files asked for, print. No model runs. Returns 1 where something got worse, 3 where B left out
+    what A measured, else 0.
+    """
     from isobatch.pipeline.records.errors import Exit
     from isobatch.pipeline.storage.files import asked_file, write_bytes
     from isobatch.pipeline.tools.two_runs.compare import compare_runs
+    from isobatch.pipeline.tools.two_runs.regressions import LEFT_OUT
     from isobatch.pipeline.tools.two_runs.stored_outputs import stored_outputs
     from isobatch.reports.files.json_report import load_finished
     from isobatch.reports.files.junit import comparison_junit
@@ -38,7 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(comparison_json(comparison))
     else:
         print_blocks(comparison_blocks(comparison), sys.stdout)
-    return Exit.NOT_MET if comparison.regressions else Exit.DONE
+    if comparison.regressions:
+        return Exit.NOT_MET
+    return Exit.PARTIAL if any(change.b == LEFT_OUT for change in comparison.changes) else Exit.DONE
 
 
 COMMAND = Command(

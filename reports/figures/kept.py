@@ -17,9 +17,12 @@ def drawn(orders: Sequence[str], folder: Path | None) -> list[bytes | DrawingErr
     another version drew, or what is damaged, is drawn again. A folder that cannot be written costs the time of drawing,
     and nothing else; so does none.
     """
+    try:
+        version = importlib.metadata.version("vl-convert-python")
+    except importlib.metadata.PackageNotFoundError:  # each drawing says so in its place
+        folder = None
     if folder is None:
         return made(orders)
-    version = importlib.metadata.version("vl-convert-python")
     files = {order: folder / hashlib.sha256(f"{version}\n{order}".encode()).hexdigest() for order in orders}
     known: dict[str, bytes | DrawingError] = {}
     for order, file in files.items():

@@ -1,5 +1,6 @@
 """What run.py does without a command: run the study, write its reports, print the summary."""
 
+import contextlib
 import sys
 from functools import partial
 from pathlib import Path
@@ -40,8 +41,9 @@ def study_run(config: Config) -> int:
 
     def write_so_far(known: Study) -> None:
         """The report before the end, rewritten after each stage; a warning names what is still to come."""
-        for text in news.of(known):
-            progress.line(text)
+        with contextlib.suppress(Exception):  # a word on the way ends no study
+            for text in news.of(known):
+                progress.line(text)
         text = f"written before the end of the study; still to come: {', '.join(known.pending)}"
         warned = known.model_copy(update={"warnings": [Warning_(code="pending", text=text), *known.warnings]})
         so_far.update(write_reports(warned, run.folder, cache_root()).paths)

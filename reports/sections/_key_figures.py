@@ -87,14 +87,14 @@ def _speed(study: Study) -> KeyFigure:
     speed, decided = speeds.chosen_throughput(study), study.recommendation
     if speed is None:
         return KeyFigure("Speed", "not measured", "costs", ())
-    interval = speed.interval
+    interval, place = speed.interval, "race" if decided and decided.at_work else "costs"
     calls = "timed once" if interval.n == 1 else numbers.counted(interval.n, "call")
     limits = f"95 % limits{numbers.throughput_limits(interval)}, " if interval.low95 is not None else ""
     remark = f"at N = {speed.batch_size}, {limits}{calls}"
     if decided and (gained := decided.speed_up):
         about = "" if gained.raced else "about "
         remark += f"; {about}{numbers.ratio(gained.ratio.median)} that of {gained.variant}"
-    return KeyFigure("Speed", numbers.throughput(interval), "costs", line(remark))
+    return KeyFigure("Speed", numbers.throughput(interval), place, line(remark))
 
 
 def _agreement(study: Study, choice: VariantResult) -> KeyFigure | None:

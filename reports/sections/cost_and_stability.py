@@ -104,10 +104,12 @@ def blocks(study: Study) -> list[Block]:
     outer = outermost(dots)
     table = table_of("The values of the picture.", (_row(placed_dot, outer) for placed_dot in placed))
     joined = " A thin line joins a repaired variant to the unrepaired one." if any(dot.native for dot in dots) else ""
+    ringed = " Ringed: the choice." if any(dot.chosen for dot in dots) else ""
+    unraced = "" if study.race is None else " (~)"
     words = (
         "Right is faster, down is steadier; in the green band nothing differs, and height means nothing. "
-        f"{defined('batch noise')} Throughput: of a raced variant in the race, of others (~) in the passes; bars: "
-        f"its 95 % limits.{joined} {_line(outer)}{' Ringed: the choice.' if any(dot.chosen for dot in dots) else ''}"
+        f"{defined('batch noise')} Throughput: of a raced variant in the race, of others{unraced} in the passes; "
+        f"bars: its 95 % limits.{joined} {_line(outer)}{ringed}"
     )
     return [Figure(TITLE, words + left_out, specification(dots), table)]
 

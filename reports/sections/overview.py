@@ -52,7 +52,7 @@ def blocks(study: Study) -> list[Block]:
         "at the N where it is highest; of a raced variant, in the race."
     )
     if study.race or views.repaired_variants(study):
-        caption += f" ~: {speeds.ROUGH}."
+        caption += f" ~: {speeds.roughly(study)}."
     if any(variant.agreement for variant in shown):
         caption += f" Agrees: its answer is that of {reference}; drawn noise left out."
     if any(variant.accuracy_drop for variant in shown):

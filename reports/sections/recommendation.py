@@ -22,7 +22,7 @@ from isobatch.reports.blocks import (
 from isobatch.reports.sections import Section
 from isobatch.reports.sections.answer import headline
 from isobatch.reports.sections.race import in_short
-from isobatch.reports.speeds import ROUGH
+from isobatch.reports.speeds import roughly
 
 
 def _pareto_row(point: ParetoPoint, beside_race: bool) -> Row:
@@ -43,7 +43,7 @@ def _pareto_row(point: ParetoPoint, beside_race: bool) -> Row:
     }
 
 
-def _pareto(recommendation: Recommendation) -> list[Block]:
+def _pareto(study: Study, recommendation: Recommendation) -> list[Block]:
     """The table of the Pareto set; nothing where that holds the choice alone."""
     names = [point.variant for point in recommendation.pareto]
     if not set(names) - {recommendation.chosen}:
@@ -52,8 +52,8 @@ def _pareto(recommendation: Recommendation) -> list[Block]:
     unknown = len({point.accuracy is None for point in recommendation.pareto}) == 2
     caption = "The Pareto set: no other variant beats one of these in accuracy, cost and stability at once."
     caption += " An unknown top-1 counts as the lowest." if unknown else ""
-    beside_race = any(point.raced for point in recommendation.pareto)
-    caption += f" ~: {ROUGH}." if beside_race else ""
+    beside_race = study.race is not None
+    caption += f" ~: {roughly(study)}." if beside_race else ""
     return [
         Heading("Worth considering under another policy"),
         table_of(caption, (_pareto_row(point, beside_race) for point in recommendation.pareto), chosen),
@@ -100,7 +100,7 @@ def blocks(study: Study) -> list[Block]:
         rows = tuple((rejected.variant, rejected.why) for rejected in decided.rejected)
         title, every = ("Why not the others", "Every other") if decided.chosen else ("Why none of them", "Every")
         page += [Heading(title), Table(f"{every} variant, with the reason.", columns, rows)]
-    page += _pareto(decided)
+    page += _pareto(study, decided)
     if decided.would_change:
         changes = Bullets(tuple(views.named(study, change) for change in decided.would_change))
         page += [Heading("What would change the choice"), changes]

@@ -179,7 +179,7 @@ def test_a_time_from_too_few_calls_is_marked(ratio: r.Interval, rough: bool) -> 
     study = repaired(latency_ratio={"1": ratio}, throughput_ratio={"8": ratio})
     row = rows("overview", study)[f"{studies.ROWS[1].name}+static-scale"]
     assert [(row[title] or "").startswith("~") for title in ("ms at N = 1", "img/s @ N")] == [rough, rough]
-    assert "or of too few calls for limits" in text("overview", study)
+    assert "~: of too few calls for limits" in text("overview", study)
 
 
 def test_a_time_that_was_not_raced_is_marked_beside_those_that_were() -> None:

@@ -32,6 +32,7 @@ from isobatch.pipeline.repair.rungs import Bench, all_rungs
 from isobatch.pipeline.repair.shapes import Shapes, measure_shapes
 from isobatch.pipeline.repair.verify import Scope, every_image
 from isobatch.pipeline.study.inside.crossing import LayerSeen, LookAsked, Looked
+from isobatch.pipeline.study.looked_into import list_is_complete
 from isobatch.pipeline.workers.opening import open_runner
 from isobatch.pipeline.workers.wire import Emit, tell_images
 
@@ -69,11 +70,7 @@ def _explained(asked: LookAsked, emit: Emit) -> Looked:
             return _as_a_whole(asked, runner, captured, done)
         located = locate(runner, captured, tried_at, seed, search, lambda: done(0), around=not asked.repair)
         done(_LOCATED)
-        inside = _Inside(asked, runner, located, captured, tried_at, done, starter)
-        looked = inside.looked()
-        if asked.repair and not _proved(looked) and look_around(runner, located, captured, tried_at):
-            looked = inside.looked(looked.repair_s)
-        return looked
+        return _Inside(asked, runner, located, captured, tried_at, done, starter).looked()
 
 
 @dataclass(frozen=True)
@@ -88,15 +85,46 @@ class _Inside:
     done: Callable[[int], None]
     starter: Starter | None
 
-    def looked(self, spent_s: float = 0.0) -> Looked:
-        """The origins explained, and repaired where that was asked. ``spent_s``: of the time for repairs, before."""
+    def looked(self) -> Looked:
+        """The origins explained, and repaired where that was asked.
+
+        Their list is proved first: where that fails, the modules around the layers are looked at.
+        """
+        if not self.asked.repair:
+            return self._told()
+        begin = time.monotonic()
+        bench, scope = self._bench(), _scope(self.asked, self.done)
+        tried = climb(bench, scope, self.asked.repair_s, only=(PROOF,))
+        if not self._proved(tried) and look_around(self.runner, self.located, self.captured, self.tried_at):
+            bench = self._bench()
+            tried = climb(bench, scope, self.asked.repair_s, only=(PROOF,))
+        spent_s = time.monotonic() - begin
+        looked = self._told()
+        begin = time.monotonic()
+        tried = _climbed(self.asked, bench, scope, self.asked.repair_s - spent_s, tried)
+        spent_s += time.monotonic() - begin
+        finer = tuple(_finer(layer, bench.shapes) for layer in looked.findings)
+        return replace(looked, findings=finer, tried=tuple(attempts(tried)), repair_s=spent_s)
+
+    def _proved(self, tried: Sequence[Tried]) -> bool:
+        """Whether the repair of exactly the origins holds, so that nothing around the layers shows in the outputs."""
+        return list_is_complete({finding.layer.name for finding in self.located.origins}, tried) is True
+
+    def _bench(self) -> Bench:
+        asked, captured = self.asked, self.captured
+        shapes = measure_shapes(self.runner, self.located, captured, len(captured), asked.seed)
+        seen = asked.settings.threads, captured, asked.batch_sizes, self.located, shapes
+        bench = Bench(self.runner, *seen, asked.objective, outcome=asked.outcome)
+        return asking_elsewhere(bench, _scope(asked, self.done), asked.seed, partial(self.done, 0))
+
+    def _told(self) -> Looked:
         asked, runner, located, captured = self.asked, self.runner, self.located, self.captured
         threads, seed, folder = asked.settings.threads, asked.seed, Path(asked.run_folder)
         explanations = explain_origins(runner, located, captured, threads, seed)
         scripts = write_reproducers(runner, located, captured, asked.variant, folder, seed, self.starter)
         named = [explanation.mechanism for explanation in explanations.values()]
         effect = neighbour_effect(runner, named, captured, self.tried_at, folder, asked.variant, seed, asked.outcome)
-        looked = Looked(
+        return Looked(
             locatable=True,
             batch_sizes=tuple(self.tried_at),
             findings=tuple(_seen(finding, explanations) for finding in located.findings.values()),
@@ -108,25 +136,6 @@ class _Inside:
             reproducers=scripts,
             neighbour_effect=effect,
         )
-        return self._repaired(looked, spent_s) if asked.repair else looked
-
-    def _repaired(self, looked: Looked, spent_s: float) -> Looked:
-        asked, captured = self.asked, self.captured
-        threads, seed, sizes = asked.settings.threads, asked.seed, asked.batch_sizes
-        begin = time.monotonic() - spent_s
-        shapes = measure_shapes(self.runner, self.located, captured, len(captured), seed)
-        scope = _scope(asked, self.done)
-        seen = threads, captured, sizes, self.located, shapes
-        bench = Bench(self.runner, *seen, asked.objective, outcome=asked.outcome)
-        bench = asking_elsewhere(bench, scope, seed, partial(self.done, 0))
-        tried = _climbed(asked, bench, scope, asked.repair_s - (time.monotonic() - begin))
-        finer = tuple(_finer(layer, shapes) for layer in looked.findings)
-        return replace(looked, findings=finer, tried=tuple(attempts(tried)), repair_s=time.monotonic() - begin)
-
-
-def _proved(looked: Looked) -> bool:
-    """Whether the repair of exactly the origins holds, so that nothing around the layers shows in the outputs."""
-    return any(attempt.name == PROOF and attempt.holds for attempt in looked.tried or ())
 
 
 def _as_a_whole(asked: LookAsked, runner: Any, captured: NDArray[np.float32], done: Callable[[int], None]) -> Looked:
@@ -164,12 +173,15 @@ def _ruled(references: Mapping[str, tuple[str, ...]], images: Images) -> NDArray
     return joined([read_evidence(Path(file)) for file in files]).singles if files else None
 
 
-def _climbed(asked: LookAsked, bench: Bench, scope: Scope, seconds: float) -> list[Tried]:
-    """What was tried of the ladder; of a variant that cannot win only what proves the list of its origins."""
+def _climbed(asked: LookAsked, bench: Bench, scope: Scope, seconds: float, before: Sequence[Tried] = ()) -> list[Tried]:
+    """What was tried of the ladder, ``before`` among it; of a variant that cannot win only what proves the list of its
+    origins.
+    """
     why = asked.cannot_win
     rungs = sorted(all_rungs(), key=lambda rung: rung.name != PROOF)  # that the list is complete comes first
-    tried = climb(bench, scope, seconds, only=(PROOF,) if why else None, rungs=rungs)
-    return tried + [Tried(rung.name, why, too_dear=True) for rung in rungs if why and rung.name != PROOF]
+    left = [rung for rung in rungs if all(attempt.name != rung.name for attempt in before)]
+    tried = climb(bench, scope, seconds, only=(PROOF,) if why else None, rungs=left, before=before)
+    return tried + [Tried(rung.name, why, too_dear=True) for rung in left if why and rung.name != PROOF]
 
 
 def _seen(finding: LayerFinding, explanations: Mapping[str, Explanation]) -> LayerSeen:

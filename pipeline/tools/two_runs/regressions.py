@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from isobatch.pipeline.decide.ranges import range_words
 from isobatch.pipeline.decide.recommend import as_good
 from isobatch.pipeline.decide.repaired_variants import native_name, with_repairs
-from isobatch.pipeline.records.study import VERDICTS, Cost, DecidedBy, Interval, Study, VariantResult
+from isobatch.pipeline.records.study import VERDICTS, Cost, DecidedBy, Interval, Policy, Study, VariantResult
 from isobatch.pipeline.records.wording import (
     condition_words,
     counted,
@@ -17,6 +17,8 @@ from isobatch.pipeline.records.wording import (
     two_decimals,
 )
 from isobatch.pipeline.tools.two_runs.records import Change, ChangeKind, SetCompared
+
+LEFT_OUT = "left out by --budget"
 
 
 def run_changes(a: Study, b: Study) -> list[Change]:
@@ -55,7 +57,14 @@ def _left_out(study: Study, chosen: str) -> list[str]:
         needed["explanation"] = "origins and repairs"
     if demanded is not None and demanded.policy.max_accuracy_drop is not None:
         needed["accuracy"] = "accuracy"
+    if demanded is not None and _limits_time(demanded.policy):
+        needed["race"] = "the race"
     return [words for what, words in needed.items() if what in study.left_out]
+
+
+def _limits_time(policy: Policy) -> bool:
+    limits = (policy.max_latency_ms, policy.max_latency_p99_ms, policy.min_throughput_img_s)
+    return any(limit is not None for limit in limits)
 
 
 def variant_changes(
@@ -74,7 +83,7 @@ def variant_changes(
         out = [one.name in names for one, names in zip((a, b), left_out, strict=True)]
         if "measured" in (a.status, b.status) and not any(out):
             kind = "regression" if a.status == "measured" else "improvement"
-        was, now = ("left out by --budget" if left else one.status for one, left in zip((a, b), out, strict=True))
+        was, now = (LEFT_OUT if left else one.status for one, left in zip((a, b), out, strict=True))
         note = (b.reason if b.status != "measured" else a.reason) or ""
         return [Change(kind, "status", was, now, a.name, note=note)]
     return [*_accuracy(a, b, inputs), *_ranges(a, b), *_repairs(a, b), *_cost(a, b, inputs)]
