@@ -1,5 +1,6 @@
 """Writing what is shipped: the model's files as they are, our loader, images to check it on, a card, and the record."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -138,7 +139,7 @@ def deliver(record: VerificationRecord, files: Files, images: Path, folder: Path
 
 def require_empty(folder: Path) -> None:
     """Raise UsageError where there is something at the place to write to, or nothing can be written there."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if os.path.exists(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError("out-not-empty", f"{folder} exists and is not an empty folder: choose another --out")
     if why := no_place(folder / RECORD_FILE):
         raise UsageError("out-unusable", f"cannot write to {folder}: {why}. Choose another --out")
