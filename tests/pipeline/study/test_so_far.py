@@ -18,14 +18,15 @@ STUDY = (
 )
 
 
+def stopped(*arguments: Any) -> Any:
+    raise KeyboardInterrupt
+
+
 def test_a_study_that_is_stopped_leaves_what_it_knows(
     tmp_path: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     onnx.save(classifier(), tmp_path / "net.onnx")
     pictures(tmp_path / "pictures", *(f"{number}.png" for number in range(6)))
-
-    def stopped(*arguments: Any) -> Any:
-        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(study, "explain", stopped)
@@ -57,9 +58,6 @@ def test_a_study_that_is_stopped_while_its_choice_is_verified_keeps_the_race(
     onnx.save(classifier(), tmp_path / "net.onnx")
     pictures(tmp_path / "pictures", *(f"{number}.png" for number in range(6)))
 
-    def stopped(*arguments: Any) -> Any:
-        raise KeyboardInterrupt
-
     raced = (*STUDY[:-4], "--race-seconds", "2", "--certify", "1-3", "--min-agreement", "0")
     with monkeypatch.context() as patch:
         patch.setattr(study, "certify", stopped)
@@ -77,9 +75,6 @@ def test_a_study_goes_on_with_the_images_that_it_began_with(
 ) -> None:
     onnx.save(classifier(), tmp_path / "net.onnx")
     pictures(tmp_path / "pictures", *(f"{number % 3}/{number}.png" for number in range(12)))
-
-    def stopped(*arguments: Any) -> Any:
-        raise KeyboardInterrupt
 
     asked = (*STUDY, "--variants", "ort-fp32", "--out", "run")
     with monkeypatch.context() as patch:
