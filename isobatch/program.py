@@ -3,28 +3,15 @@
 import errno
 import io
 import os
-import signal
 import sys
 import traceback
 from argparse import Namespace
-from types import FrameType
 from typing import NoReturn
 
 from isobatch import PROGRAM, STARTED_AS
 from isobatch.pipeline.records.errors import EngineError, Exit, StoreError, UsageError, WorkerError, no_room
+from isobatch.pipeline.workers import stopping
 from isobatch.reports.escape import clean
-
-
-class _Interrupted(KeyboardInterrupt):
-    """SIGINT arrived.
-
-    A class of its own, because Python kills itself by the signal at its end, whatever code it was told to end with,
-    if a bare KeyboardInterrupt has left a text given to ``exec``; the import of every dataclass runs such a text.
-    """
-
-
-class _Terminated(BaseException):
-    """SIGTERM arrived."""
 
 
 def main(argv: list[str]) -> int:
@@ -32,13 +19,7 @@ def main(argv: list[str]) -> int:
     talk = Namespace(debug="--debug" in argv)
     os.environ[STARTED_AS] = PROGRAM  # workers name the same
     _prepare_streams()
-
-    def stop_at(number: int, frame: FrameType | None) -> NoReturn:
-        raise _Interrupted if number == signal.SIGINT else _Terminated
-
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else the caller has it ignored, or his own
-        signal.signal(signal.SIGINT, stop_at)
-    signal.signal(signal.SIGTERM, stop_at)
+    stopping.listen()
     try:
         code = int(_dispatch(argv, talk))
         sys.stdout.flush()
@@ -47,7 +28,7 @@ def main(argv: list[str]) -> int:
         return _fail(Exit.USAGE, f"error [{error.code}]: {error}", talk.debug)
     except KeyboardInterrupt as stop:
         return _stopped(Exit.INTERRUPTED, "interrupted", stop)
-    except _Terminated as stop:
+    except stopping.Terminated as stop:
         return _stopped(Exit.TERMINATED, "terminated", stop)
     except BrokenPipeError:
         _silence(1)
@@ -119,8 +100,7 @@ def _list_variants() -> int:
 
 
 def _stopped(code: Exit, word: str, stop: BaseException) -> int:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # who is impatient asks twice; it is ending already
+    stopping.ignore()
     again = getattr(stop, "__notes__", ["the same command starts anew"])[0]  # a study that keeps its evidence says so
     return _fail(code, f"{word}: {again}", debug=False)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from isobatch.pipeline.race.crossing import Listening, Ready, Turn, TurnAsked, near
+from isobatch.pipeline.workers import stopping
 from isobatch.pipeline.workers.call import Call
 from isobatch.pipeline.workers.pool import WorkerError, Workers
 
@@ -110,6 +111,7 @@ class Contestant:
 
     def _check(self, deadline: float) -> None:
         assert self._call is not None
+        stopping.look()
         self._workers.poll()
         if self._call.ended:
             raise self._why()

@@ -20,6 +20,7 @@ from typing import Any, Self
 import isobatch
 from isobatch.models.shared.scratch import Scratch
 from isobatch.pipeline.records.errors import EngineError
+from isobatch.pipeline.workers import stopping
 from isobatch.pipeline.workers.call import Call, OnEvent, tail
 from isobatch.pipeline.workers.call import WorkerError as WorkerError  # with the functions that raise it
 
@@ -175,9 +176,10 @@ class Workers:
         while True:
             if ended := next((call for call in calls if call.ended), None):
                 return ended
-            deadline = min(call.deadline for call in self._open.values())
+            stopping.look()
+            left_s = min(call.deadline for call in self._open.values()) - time.monotonic()
             try:
-                launcher, event = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
+                launcher, event = self._events.get(timeout=max(0.0, min(left_s, stopping.LOOK_S)))
             except queue.Empty:
                 for call in self._open.values():
                     if call.deadline <= time.monotonic():

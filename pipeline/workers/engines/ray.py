@@ -14,6 +14,7 @@ from typing import Any
 from isobatch.pipeline.machine.environment import bit_settings, machine
 from isobatch.pipeline.records.errors import EngineError
 from isobatch.pipeline.storage.files import StoreError, write_bytes
+from isobatch.pipeline.workers import stopping
 from isobatch.pipeline.workers.call import WorkerError
 from isobatch.pipeline.workers.engines import Task, failing
 from isobatch.pipeline.workers.engines.ray_cluster import RayCluster, unlike
@@ -79,6 +80,7 @@ class RayEngine:
         """The first started task to end. Raises EngineError where the cluster has had no node left for a while."""
         since = time.monotonic()
         while True:
+            stopping.look()
             ready, _ = self._ray.wait(list(self._running), num_returns=1, timeout=_POLL_S)
             if ready:
                 task = self._running.pop(ready[0])

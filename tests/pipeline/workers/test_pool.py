@@ -1,5 +1,6 @@
 """Faults of a worker are answers: each is named, and the next call works. The workers are real processes."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,7 +13,9 @@ from typing import Any
 import pytest
 
 from isobatch.pipeline.workers import pool as execute
+from isobatch.pipeline.workers import stopping
 from isobatch.pipeline.workers.pool import WorkerError, Workers
+from isobatch.pipeline.workers.stopping import Terminated
 from tests.waiting import ENDS_S, until
 
 HERE = "tests.pipeline.workers.test_pool"
@@ -132,6 +135,28 @@ def test_a_worker_is_gone_before_its_study_is_however_often_it_is_asked_to_end(m
     with pytest.raises(KeyboardInterrupt), Workers(timeout_s=ENDS_S) as workers:
         workers.call({}, f"{HERE}:fault", "fill", told)
     assert not Path(f"/proc/{pids[0]}").exists()
+
+
+@pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+def test_a_signal_that_a_library_swallows_ends_the_waiting_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals, raised: type[BaseException]
+) -> None:
+    monkeypatch.setattr(execute, "PRELOAD", "json")
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+
+    def told(event: list[int]) -> None:
+        with contextlib.suppress(BaseException):  # as an import inside scipy does
+            signal.raise_signal(number)
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    stopping.listen()
+    try:
+        with pytest.raises(raised), Workers(timeout_s=ENDS_S) as workers:
+            workers.call({}, f"{HERE}:fault", "fill", told)
+    finally:
+        stopping.listen()
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 def _alive(pid: int) -> bool:
