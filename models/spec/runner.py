@@ -52,14 +52,12 @@ class Quantized(Protocol):
 
 @dataclass(frozen=True)
 class Layer:
-    """One leaf of the deployed computation: a module, or a node of the optimised graph.
-
-    ``signature``: layers of one signature run the same kernels on the same shapes (kind, parameters' shapes, stride,
-    types, input shapes of one image); their weights differ.
-    """
+    """One leaf of the deployed computation: a module, or a node of the optimised graph."""
 
     name: str
     kind: str  # conv2d, linear, batch-norm, add, relu, average-pool, max-pool, quantize, dequantize, flatten, ...
+    # Layers of one signature run the same kernels on the same shapes (kind, parameters' shapes, stride, types, input
+    # shapes of one image); their weights differ.
     signature: str
 
 
@@ -83,13 +81,11 @@ class Inspectable(Protocol):
 
 @dataclass(frozen=True)
 class Canonical:
-    """How a layer is run so that its rows cannot depend on N: in calls of exactly ``size`` rows, a last one padded.
-
-    ``up_to``: calls of ``least`` to so many rows are one class with ``size`` already: they go through unchanged, and a
-    last part of as many needs no padding (0: none). Fewer rows than ``least`` are padded to ``least``.
-    """
+    """How a layer is run so that its rows cannot depend on N: in calls of exactly ``size`` rows, a last one padded."""
 
     size: int
+    # Calls of ``least`` to so many rows are one class with ``size`` already: they go through unchanged, and a last part
+    # of as many needs no padding (0: none). Fewer rows than ``least`` are padded to ``least``.
     up_to: int = 0
     least: int = 1
 
