@@ -11,19 +11,19 @@ from isobatch.pipeline.workers.wire import Crossing
 
 @dataclass(frozen=True)
 class WriteAsked(Crossing):
-    """A variant, or its repaired self made by ``change`` (see ``rungs.Candidate``), to be written into ``folder``."""
+    """A variant, or its repaired self, to be written into ``folder``."""
 
     variant: str
     artifact: Artifact
     settings: RunnerSettings
     images: Images
-    change: Mapping[str, Any]
+    change: Mapping[str, Any]  # what makes the repaired self: see ``rungs.Candidate``
     folder: str
 
 
 @dataclass(frozen=True)
 class Written(Crossing):
-    """``serving``: what has to be set; ``sha256``: of the graph, where it was rewritten."""
+    """What the written variant needs beside its files."""
 
-    serving: Mapping[str, Any]
-    sha256: str | None
+    serving: Mapping[str, Any]  # what has to be set
+    sha256: str | None  # of the graph, where it was rewritten
