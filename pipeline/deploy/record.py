@@ -127,7 +127,7 @@ class Serving(Record):
 
 
 class StoredInputs(Record):
-    """The images that the claims were checked on: an .npy file [n, ...], or an .npz file with an array for each input."""
+    """The images that the claims were checked on: an .npy file [n, ...], or an .npz file, an array for each input."""
 
     name: str = Field(max_length=200)
     file: str = Field(pattern=_IMAGES)

@@ -31,15 +31,12 @@ EVERY = [
 
 @dataclass(frozen=True)
 class Sample:
-    """One look at a process: bytes of its own memory (files that it maps aside), open files, threads.
-
-    ``peak``: the most bytes that it ever had resident, which no look can miss.
-    """
+    """One look at a process: bytes of its own memory (files that it maps aside), open files, threads."""
 
     memory: int
     files: int
     threads: int
-    peak: int
+    peak: int  # the most bytes that it ever had resident, which no look can miss
 
 
 LIMITS = {"memory": GROWTH, "peak": GROWTH, "files": 1.0, "threads": 1.0}
