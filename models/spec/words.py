@@ -94,15 +94,19 @@ class Artifact(Plain):
 
 @dataclass(frozen=True)
 class CudaOptions:
-    """What decides on a CUDA device which kernels run. Each is ``off`` or ``on`` where nothing else is said."""
+    """What decides on a CUDA device which kernels run. Each is ``off`` or ``on`` where nothing else is said.
 
-    # Float32 products of 10-bit mantissas; ``default``: as torch has it (on in convolutions, off in matrix products).
+    ``tf32``: float32 products of 10-bit mantissas; ``default``: as torch has it (on for convolutions alone).
+    ``deterministic``: torch.use_deterministic_algorithms, which for cuBLAS needs a workspace.
+    ``cublas_workspace``: CUBLAS_WORKSPACE_CONFIG, read when cuBLAS loads; ``default``: that of the environment.
+    ``cuda_graphs``: the network recorded once for each N, and replayed.
+    """
+
     tf32: str = "off"
     cudnn_benchmark: str = "off"
-    deterministic: str = "off"  # torch.use_deterministic_algorithms, which for cuBLAS needs a workspace
-    # The value of CUBLAS_WORKSPACE_CONFIG, read when cuBLAS loads; ``default``: as the caller's environment has it.
+    deterministic: str = "off"
     cublas_workspace: str = "default"
-    cuda_graphs: str = "off"  # the network recorded once for each N, and replayed
+    cuda_graphs: str = "off"
 
     def __str__(self) -> str:
         """What is not as it is by default, in words: ``tf32 on, cuda graphs on``; empty where all is."""
