@@ -91,7 +91,7 @@ def test_hidden_pictures_are_left_out_and_named(tmp_path: Path) -> None:
     pictures(tmp_path, "seen.png", ".hidden.png", ".thumbnails/small.png", "class/._seen.png")
     files, skipped = list_pictures(tmp_path)
     assert [file.name for file in files] == ["seen.png"]
-    why = {one["file"]: one["why"] for one in skipped}
+    why = {file["file"]: file["why"] for file in skipped}
     assert why[".thumbnails"] == "a hidden folder"
     assert why[".hidden.png"].startswith("a hidden file")
     assert why["class/._seen.png"].startswith("a hidden file")
@@ -112,7 +112,7 @@ def test_a_path_longer_than_the_system_takes_costs_one_folder(tmp_path: Path) ->
     files, skipped = list_pictures(tmp_path)
     assert files[-1] == tmp_path / "seen.png"
     assert len(files) < 26
-    assert [one for one in skipped if "name too long" in one["why"]]
+    assert [file for file in skipped if "name too long" in file["why"]]
     subprocess.run(["rm", "-rf", str(tmp_path / ("d" * 200))], check=True)  # its own tools take no such path
 
 
@@ -164,8 +164,8 @@ def test_that_a_command_goes_on_is_said_only_where_it_does(home: Path, argv: tup
 
 def test_a_report_with_variants_of_another_version_can_be_decided_again(home: Path, commands: Commands) -> None:
     assert commands(home, *ONNX, "--onnx", "net.onnx", "--inputs", "pictures").code in (0, 1)
-    found = report(home / "run")
-    text = json.dumps(found).replace('"ort-fp32"', '"ort-fp33"')
+    study_report = report(home / "run")
+    text = json.dumps(study_report).replace('"ort-fp32"', '"ort-fp33"')
     (home / "run" / "report.json").write_text(text)
     ended = commands(home, "recommend", "run")
     assert ended.code in (0, 1, 3), ended.stderr

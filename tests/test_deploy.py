@@ -84,12 +84,12 @@ def torch_run(home: Path, run_here: Callable[..., Ended]) -> Path:
     weights = ("--model", "resnet18", "--weights", "own.safetensors", "--certify", "off")
     study(run_here, "torch-run", *weights, "--variants", "fp32,int8-x86")
     report = home / "torch-run" / "report.json"
-    found = json.loads(report.read_text())
-    fp32 = next(one for one in found["variants"] if one["name"] == "fp32")
+    record = json.loads(report.read_text())
+    fp32 = next(variant for variant in record["variants"] if variant["name"] == "fp32")
     row_by_row = {name: {"size": 1, "up_to": 0, "least": 1} for name in _layers()}
     delivery = {"inputs": fp32["cost"]["inputs"], "change": {"canonical": row_by_row}, "serving": {}, "sha256": None}
     fp32["repairs"] = [{"name": "surgical", "batch_invariant": True, "scope": "four images", "delivery": delivery}]
-    report.write_text(json.dumps(found))
+    report.write_text(json.dumps(record))
     return home / "torch-run"
 
 
@@ -116,22 +116,24 @@ def alone(folder: Path, code: str, *argv: str) -> list[str]:
 
 
 def record_of(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "record.json").read_text())
-    return found
+    record: dict[str, Any] = json.loads((folder / "record.json").read_text())
+    return record
 
 
 def promised(folder: Path) -> None:
     """In an empty folder that holds the shipped one alone the loader gives the recorded bytes at every N."""
     outputs = record_of(folder)["outputs"]
-    assert alone(folder, PROMISED, *(str(one["batch_size"]) for one in outputs)) == [one["sha256"] for one in outputs]
+    assert alone(folder, PROMISED, *(str(output["batch_size"]) for output in outputs)) == [
+        output["sha256"] for output in outputs
+    ]
 
 
 def as_measured(run: Path, folder: Path, variant: str) -> int:
     """How many of the shipped files are those of the study, to the byte: all but what describes a repair."""
     kept = json.loads((run / "artifacts.json").read_text())["artifacts"]
     native = next(one for one in kept if one["variant"] == variant)
-    measured = [one for one in record_of(folder)["files"] if one["file"] != "repair.json"]
-    assert measured and all(native["digests"][one["file"]] == one["sha256"] for one in measured)
+    measured = [file for file in record_of(folder)["files"] if file["file"] != "repair.json"]
+    assert measured and all(native["digests"][measurement["file"]] == measurement["sha256"] for measurement in measured)
     return len(measured)
 
 
@@ -184,7 +186,7 @@ def test_a_torchvision_network_with_own_weights(
 
 
 def load_verdict(run: Path, variant: str) -> str | None:
-    return next(one.verdict for one in with_repairs(load_study(run).variants) if one.name == variant)
+    return next(each.verdict for each in with_repairs(load_study(run).variants) if each.name == variant)
 
 
 @pytest.mark.parametrize("variant", ["ort-fp32", "ort-int8-dynamic"])

@@ -140,23 +140,25 @@ def test_memory_files_and_processes_stay_flat(variant: str, home: Path, tell: Ca
     seen, counts = watched(started, EVERY_S, home / variant / "report.json")
     ended = started.end()
     assert ended.code in (0, 1), ended.stderr
-    (found,) = (one for one in report(home / variant)["variants"] if one["name"] == variant)
-    assert found["status"] == "measured"
+    (record,) = (each for each in report(home / variant)["variants"] if each["name"] == variant)
+    assert record["status"] == "measured"
     looks = max(map(len, seen.values()))
     lasting = {pid: samples for pid, samples in seen.items() if len(samples) > looks / 2}
     # a worker passes one part of the images through, and ends: none may need more than those before it
     workers = [most(samples) for samples in seen.values() if FEW <= len(samples) <= looks / 2]
     assert str(started.process.pid) in lasting and len(lasting) >= 2  # the study and its launcher
-    images = max(one["n_images"] for one in found["by_inputs"])  # a few, where its arithmetic is emulated
+    images = max(
+        set_verdict["n_images"] for set_verdict in record["by_inputs"]
+    )  # a few, where its arithmetic is emulated
     found_growth = [
         (kind, growth([getattr(one, kind) for one in some])) for some in lasting.values() for kind in LASTING
     ]
     if images == COUNT:
         assert len(workers) >= 12
-        found_growth += [(kind, growth([getattr(one, kind) for one in workers])) for kind in ENDING]
+        found_growth += [(kind, growth([getattr(worker, kind) for worker in workers])) for kind in ENDING]
     worst = {kind: max(value for known, value in found_growth if known == kind) for kind, _ in found_growth}
     shares = ", ".join(f"{kind} {value:.3f}" for kind, value in worst.items())
-    peak = max(one.peak for one in workers) / 1e6
+    peak = max(worker.peak for worker in workers) / 1e6
     tell(f"long: {variant}: {images} images, {len(workers)} workers, at most {peak:.0f} MB; late over before: {shares}")
     assert all(value <= LIMITS[kind] for kind, value in worst.items()), (worst, workers)
     assert growth(counts) <= 1.5, counts

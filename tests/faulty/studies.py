@@ -160,9 +160,9 @@ def report(folder: Path) -> dict[str, Any]:
     def refuse(word: str) -> None:
         raise AssertionError(f"{word} is not JSON")
 
-    found: dict[str, Any] = json.loads((folder / "report.json").read_bytes(), parse_constant=refuse)
-    jsonschema.validate(found, SCHEMA)
-    return found
+    content: dict[str, Any] = json.loads((folder / "report.json").read_bytes(), parse_constant=refuse)
+    jsonschema.validate(content, SCHEMA)
+    return content
 
 
 def by_name(found: dict[str, Any]) -> dict[str, dict[str, Any]]:

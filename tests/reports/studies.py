@@ -211,9 +211,9 @@ def by_n(row: Row, margin: float | None = 2.0) -> r.BatchAccuracy:
     noise = {8: 2.0} if (row.noise or 0) > 1e-3 else {}
     evidence = run(noise_by_size(rows, noise, images=[3, 5]), 15, DIGITS_NS, probes=False, inputs="digits")
     labels[5] = 9
-    found = batch_accuracy(evidence, condition(224), labels, np.arange(16), margin)
-    assert found is not None
-    return found
+    by_batch_size = batch_accuracy(evidence, condition(224), labels, np.arange(16), margin)
+    assert by_batch_size is not None
+    return by_batch_size
 
 
 def unexplained(row: Row) -> list[r.NotRun]:
@@ -244,7 +244,7 @@ MISSING = r.VariantResult(
 
 def raced(variants: Sequence[r.VariantResult]) -> r.Race | None:
     """A race of those of the fast variants that are in the study and measured."""
-    names = [one.name for one in variants if one.status == "measured"]
+    names = [variant.name for variant in variants if variant.status == "measured"]
     speeds = {"ort-int8": 106.0, "ort-int8-qoperator": 104.0, "int8-x86": 174.0}
     entered = {name: speed for name, speed in speeds.items() if name in names}
     if not entered:
@@ -365,7 +365,7 @@ def on_gpu() -> r.Study:
     }
     return on_cpu.model_copy(
         update={
-            "variants": [there if one.name == there.name else one for one in on_cpu.variants],
+            "variants": [there if variant.name == there.name else variant for variant in on_cpu.variants],
             "environment": on_cpu.environment.model_copy(update={"device": facts}),
         }
     )
@@ -433,21 +433,21 @@ def strange() -> r.Study:
 def unasked() -> r.Study:
     """The study run with --no-explain."""
     nothing = dict.fromkeys(("origins", "origins_complete", "locating", "growth", "repairs"))
-    found = full()
-    variants = [v.model_copy(update=nothing) for v in found.variants]
-    return found.model_copy(update={"variants": variants, "config": {**found.config, "explain": "none"}})
+    full_study = full()
+    variants = [v.model_copy(update=nothing) for v in full_study.variants]
+    return full_study.model_copy(update={"variants": variants, "config": {**full_study.config, "explain": "none"}})
 
 
 @cache
 def mended() -> r.Study:
     """The study in which a repaired variant is recommended."""
-    found = full()
-    assert found.recommendation is not None
+    full_study = full()
+    assert full_study.recommendation is not None
     paid = r.Against(variant="int8-x86", ratio=interval(0.94), raced=False)
-    decided = found.recommendation.model_copy(
+    decided = full_study.recommendation.model_copy(
         update={"chosen": "int8-x86+surgical", "batch_size": 8, "at_work": None, "price_of_stability": paid}
     )
-    return found.model_copy(update={"recommendation": decided})
+    return full_study.model_copy(update={"recommendation": decided})
 
 
 ALL = {

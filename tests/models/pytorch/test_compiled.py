@@ -41,8 +41,8 @@ def alone(run: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def runner() -> Iterator[CompiledTorchRunner]:
-    with CompiledTorchRunner(three_layers, SETTINGS) as found:
-        yield found
+    with CompiledTorchRunner(three_layers, SETTINGS) as opened_runner:
+        yield opened_runner
 
 
 @pytest.mark.extras
@@ -84,8 +84,11 @@ def test_there_is_a_graph_for_one_image_and_one_for_the_rest(runner: CompiledTor
     for n in (5, 2, 4, 3):
         assert np.abs(runner.run(IMAGES[:n]) - eager[:n]).max() < 1e-5
     effective = runner.effective()
-    assert [one.images for one in effective.graphs] == ["1", "2 to 15"]  # torch asks whether there are 16 to convolve
-    assert all(one.size == (24, 24) and one.seconds > 0 and one.operations["C++"] for one in effective.graphs)
+    assert [graph.images for graph in effective.graphs] == [
+        "1",
+        "2 to 15",
+    ]  # torch asks whether there are 16 to convolve
+    assert all(graph.size == (24, 24) and graph.seconds > 0 and graph.operations["C++"] for graph in effective.graphs)
     assert effective.precision == "fp32" and cpp_compiler.version() in effective.note
     assert not isinstance(runner, Inspectable) and "N = 1 / 2 to 15 run in graphs of their own" in runner.why_closed()
 
@@ -98,12 +101,12 @@ def test_a_loader_that_makes_its_tensors_elsewhere_gets_the_same_bytes(runner: C
         given = torch.from_numpy(rows).clone()  # an ordinary tensor, as the shipped loader has it
         with torch.inference_mode():
             assert made(given).numpy().tobytes() == runner.run(rows).tobytes()
-    assert [one.images for one in made.graphs] == ["1", "2 to 15"]
+    assert [graph.images for graph in made.graphs] == ["1", "2 to 15"]
     padded = InCanonicalShape(made, 8, 8, 2)  # which makes an inference tensor of a single image and its copy
     with torch.inference_mode():
         single = padded(torch.from_numpy(IMAGES[:1]).clone()).numpy()
         assert single.tobytes() == padded(torch.from_numpy(IMAGES[:1].repeat(2, 0)).clone())[:1].numpy().tobytes()
-    assert [one.images for one in made.graphs] == ["1", "2 to 15"]
+    assert [graph.images for graph in made.graphs] == ["1", "2 to 15"]
 
 
 @pytest.mark.extras
@@ -116,7 +119,7 @@ def test_every_number_of_images_has_a_graph_that_takes_it(order: tuple[int, ...]
     with CompiledTorchRunner(three_layers, SETTINGS) as runner:
         for n in order:
             assert np.abs(runner.run(images[:n]) - eager[:n]).max() < 1e-5
-        made = [one.images for one in runner.effective().graphs]
+        made = [graph.images for graph in runner.effective().graphs]
     assert sorted(made) == ["1", "16 or more", "2 to 15"]
 
 

@@ -18,19 +18,19 @@ def test_the_looks_share_five_per_cent() -> None:
 
 def test_exact_ratios_of_times_without_noise() -> None:
     times = table([[4.0] * 12, [1.1] * 12, [2.0] * 12], [4, 1, 1])
-    found = ratios(times)
-    assert found.leader == 0
-    assert found.ratio == pytest.approx([1.0, 1.1, 2.0])
-    assert found.low is not None and found.high is not None
-    assert [found.low[1], found.high[1]] == pytest.approx([1.1, 1.1])
-    assert [found.standing(at, 0.05) for at in range(3)] == ["leader", "slower", "slower"]
-    assert found.decided(0.05)
+    raced = ratios(times)
+    assert raced.leader == 0
+    assert raced.ratio == pytest.approx([1.0, 1.1, 2.0])
+    assert raced.low is not None and raced.high is not None
+    assert [raced.low[1], raced.high[1]] == pytest.approx([1.1, 1.1])
+    assert [raced.standing(at, 0.05) for at in range(3)] == ["leader", "slower", "slower"]
+    assert raced.decided(0.05)
 
 
 def test_under_ten_rounds_nothing_is_decided() -> None:
-    found = ratios(made([1.0, 3.0], 9, seed=0))
-    assert (found.low, found.high, found.resampled) == (None, None, None)
-    assert found.standing(1, 0.05) == "undecided" and not found.decided(0.05)
+    raced = ratios(made([1.0, 3.0], 9, seed=0))
+    assert (raced.low, raced.high, raced.resampled) == (None, None, None)
+    assert raced.standing(1, 0.05) == "undecided" and not raced.decided(0.05)
 
 
 def test_a_drift_of_all_widens_no_interval() -> None:
@@ -91,9 +91,9 @@ def test_limits_hold_for_races_that_differ_by_the_spread(unsteady: bool) -> None
     spread, covered = spread_of(unsteady), 0
     for seed in range(300):
         moved = np.exp(np.random.default_rng(seed).normal(0, spread, 2)) * [1.0, 1.2]
-        found = ratios(made(list(moved), 20, seed), spread=spread, resamples=800)
-        assert found.low is not None and found.high is not None
-        covered += bool(found.low[1] <= 1.2 <= found.high[1])
+        raced = ratios(made(list(moved), 20, seed), spread=spread, resamples=800)
+        assert raced.low is not None and raced.high is not None
+        covered += bool(raced.low[1] <= 1.2 <= raced.high[1])
     assert covered >= 0.95 * 300
 
 
@@ -111,8 +111,8 @@ def test_waits_for_a_core_widen_the_limits_to_what_the_call_may_have_taken_alone
 
 def test_waits_of_several_threads_leave_a_time_that_is_positive() -> None:
     times = made([1.0, 1.2], 20, seed=2)
-    found = ratios(times, waited=3 * times)
-    assert found.resampled is not None and np.isfinite(found.resampled).all()
+    raced = ratios(times, waited=3 * times)
+    assert raced.resampled is not None and np.isfinite(raced.resampled).all()
 
 
 def test_calls_that_waited_for_nothing_have_the_limits_that_they_had() -> None:

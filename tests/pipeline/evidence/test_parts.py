@@ -121,7 +121,7 @@ def test_every_image_is_in_one_part_and_no_batch_is_cut() -> None:
 def test_jobs_of_parts_are_jobs_of_their_own() -> None:
     whole = Job("fp32", "seed", AT, 0, plan_passes(1000, (2, 4), probes=False), "a", "b")
     parts = whole.cut(cut(1000, (2, 4)))
-    assert len({one.file_name for one in parts}) == len(parts) == 5
-    assert {one.whole for one in parts} == {whole.id}
-    assert sum(one.images_passed for one in parts) == whole.images_passed
+    assert len({part.file_name for part in parts}) == len(parts) == 5
+    assert {part.whole for part in parts} == {whole.id}
+    assert sum(part.images_passed for part in parts) == whole.images_passed
     assert whole.cut([(0, 1000)]) == [whole]

@@ -35,10 +35,10 @@ def test_the_worst_neighbours_are_kept_and_give_the_change_that_is_reported(tmp_
     alone, beside = runner.run(batch[victim : victim + 1])[0], runner.run(batch)[victim]
     assert batch[victim].tobytes() == IMAGES[victim].tobytes() and batch.shape == (found["batch_size"], 3, 2, 2)
     worst = found["seen"][-1]
-    assert worst["change"] == max(one["change"] for one in found["seen"])
+    assert worst["change"] == max(neighbour["change"] for neighbour in found["seen"])
     assert worst["change"] == pytest.approx(float(np.abs(beside - alone).max()))
     assert worst["top1_moved"] == (alone.argmax() != beside.argmax())
-    assert next(one["change"] for one in found["seen"] if one["what"] == "copies of itself") == 0
+    assert next(neighbour["change"] for neighbour in found["seen"] if neighbour["what"] == "copies of itself") == 0
 
 
 def test_no_other_mechanism_is_searched_for_neighbours_and_an_invariant_network_has_none(tmp_path: Path) -> None:
@@ -83,4 +83,4 @@ def test_inputs_of_every_kind_keep_values_that_they_may_have(tmp_path: Path) -> 
 def test_whether_the_answer_moved_follows_the_outcome(tmp_path: Path) -> None:
     runner = Planted(scaled_by_the_batch)
     raw = neighbour_effect(runner, ["dynamic-scale"], IMAGES, SIZES, tmp_path, "v", 1, Outcome("raw"))
-    assert raw is not None and all(one["top1_moved"] == (one["change"] > 0) for one in raw["seen"])
+    assert raw is not None and all(neighbour["top1_moved"] == (neighbour["change"] > 0) for neighbour in raw["seen"])

@@ -18,8 +18,8 @@ def ask(tmp_path: Path, asked: object, **options: Any) -> SetsAsked:
 
 def one(tmp_path: Path, asked: object, **options: Any) -> PreparedSet:
     """The only set of the request."""
-    (found,) = prepare(ask(tmp_path, asked, **options))
-    return found
+    (prepared_set,) = prepare(ask(tmp_path, asked, **options))
+    return prepared_set
 
 
 def noise(seed: int, width: int = 24, height: int = 20) -> Image.Image:

@@ -22,15 +22,15 @@ def codes(tmp_path: Path, folder: Path, **options: object) -> list[str]:
 def test_hidden_and_system_folders_are_left_out_and_said_and_the_labels_stay(tmp_path: Path) -> None:
     folder = pictures(tmp_path / "mine", *LABELLED, ".ipynb_checkpoints/a.png", "__MACOSX/0/x.png", "0/._a.png")
     (folder / "1" / "Thumbs.db").write_bytes(b"thumbs")
-    found = one(tmp_path, folder, num_classes=2)
-    assert found.evaluation.labels == (0, 0, 1, 1)
-    assert {entry["file"]: entry["why"] for entry in found.record.skipped} == {
+    prepared_set = one(tmp_path, folder, num_classes=2)
+    assert prepared_set.evaluation.labels == (0, 0, 1, 1)
+    assert {entry["file"]: entry["why"] for entry in prepared_set.record.skipped} == {
         ".ipynb_checkpoints": "a hidden folder",
         "__MACOSX": "a folder of the system",
         "0/._a.png": "a hidden file: rename it if it is meant",
         "1/Thumbs.db": "a file of the system",
     }
-    assert "labels: folder names as class indices" in found.record.note
+    assert "labels: folder names as class indices" in prepared_set.record.note
 
 
 def test_training_and_test_pictures_together_are_a_warning(tmp_path: Path) -> None:
@@ -44,9 +44,9 @@ def test_the_order_of_folders_is_that_of_the_classes_also_below_a_split(tmp_path
     folder = pictures(tmp_path / "mine", *(f"{top}{name}/a.png" for name in ("1", "2", "10")))
     pictures(folder, f"{top}.hidden/a.png")
     for order, labels in (("text", (0, 1, 2)), ("number", (0, 2, 1))):
-        found = one(tmp_path, folder, class_order=order, num_classes=3, folder=tmp_path / order)
-        assert found.evaluation.labels == labels  # of 1, 10 and 2
-        assert "labels: folders in the order of their n" in found.record.note
+        prepared_set = one(tmp_path, folder, class_order=order, num_classes=3, folder=tmp_path / order)
+        assert prepared_set.evaluation.labels == labels  # of 1, 10 and 2
+        assert "labels: folders in the order of their n" in prepared_set.record.note
 
 
 def test_why_labels_are_not_used_is_a_warning_and_a_flat_folder_has_none(tmp_path: Path) -> None:
@@ -84,9 +84,9 @@ def test_height_and_width(tmp_path: Path, picture: tuple[int, int]) -> None:
 def test_channels_last_are_seen_from_the_shape_or_said(tmp_path: Path) -> None:
     array = np.random.default_rng(0).integers(0, 256, (9, 5, 7, 3), dtype=np.uint8)
     np.save(tmp_path / "mine.npy", array)
-    found = one(tmp_path, tmp_path / "mine.npy", images=9)
-    assert {row.tobytes() for row in pixels(found.evaluation)} <= {row.tobytes() for row in array}
-    assert "channels come last (NHWC)" in found.record.note
+    prepared_set = one(tmp_path, tmp_path / "mine.npy", images=9)
+    assert {row.tobytes() for row in pixels(prepared_set.evaluation)} <= {row.tobytes() for row in array}
+    assert "channels come last (NHWC)" in prepared_set.record.note
     with pytest.raises(InputError, match=r"\[n, 3, height, width\] is needed"):
         one(tmp_path, tmp_path / "mine.npy", layout="nchw")
 

@@ -32,9 +32,9 @@ def test_six_are_live_at_once_at_most() -> None:
 
 def test_no_more_than_memory_holds() -> None:
     def heavy(name: str, per_second: float) -> VariantResult:
-        one = result(name, per_second=per_second)
-        assert one.cost is not None
-        return one.model_copy(update={"cost": one.cost.model_copy(update={"peak_memory_bytes": 400})})
+        variant = result(name, per_second=per_second)
+        assert variant.cost is not None
+        return variant.model_copy(update={"cost": variant.cost.model_copy(update={"peak_memory_bytes": 400})})
 
     variants = [heavy("a", 100), heavy("b", 99), heavy("c", 98)]
     assert names(variants, free=900) == ["a", "b"]
@@ -61,10 +61,10 @@ def test_with_size_as_the_objective_only_the_small_are_raced() -> None:
 
 
 def sized(**per_second: float) -> Any:
-    one = result("v")
-    assert one.cost is not None
+    variant = result("v")
+    assert variant.cost is not None
     speeds = {n.removeprefix("n"): interval(value) for n, value in per_second.items()}
-    return one.cost.model_copy(update={"throughput_img_s": speeds, "latency_ms": interval(10.0)})
+    return variant.cost.model_copy(update={"throughput_img_s": speeds, "latency_ms": interval(10.0)})
 
 
 def test_n_that_keep_the_limit_on_latency_are_open() -> None:
@@ -80,8 +80,8 @@ def test_n_that_keep_the_limit_on_latency_are_open() -> None:
 
 def test_the_fastest_of_a_precision() -> None:
     variants = [result("a"), result("b", per_second=120), result("c", precision="int8", per_second=300)]
-    found = fastest_of(variants, Policy(), "fp32")
-    assert found is not None and found.variant.name == "b"
+    fastest = fastest_of(variants, Policy(), "fp32")
+    assert fastest is not None and fastest.variant.name == "b"
     assert fastest_of(variants, Policy(), "bf16") is None
 
 

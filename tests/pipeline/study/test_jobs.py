@@ -48,10 +48,13 @@ def test_under_a_cap_that_emulates_fewer_images_are_planned_and_it_is_said(tmp_p
     assert images == {"native": 12, "avx2": 4}
     why = "the cap avx2 hides avx512_bf16"
     left_out = planned.not_run["bf16"]
-    assert [one.what for one in left_out] == ["images beyond the first 4 under isa avx2", "N = 8 under isa avx2"]
+    assert [contestant.what for contestant in left_out] == [
+        "images beyond the first 4 under isa avx2",
+        "N = 8 under isa avx2",
+    ]
     assert left_out[0].why.startswith(why[:17])
-    assert not any(one.failed for one in left_out)
-    assert all(isinstance(one, NotRun) for one in left_out)
+    assert not any(contestant.failed for contestant in left_out)
+    assert all(isinstance(contestant, NotRun) for contestant in left_out)
 
 
 def result(*isas: str) -> VariantResult:

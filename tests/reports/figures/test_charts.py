@@ -86,10 +86,10 @@ def boxes(marks: list[tuple[float, float, str]], labels: list[Label]) -> list[tu
 
 def test_labels_of_near_marks_do_not_overlap() -> None:
     marks = [(100.0 + 3 * i, 100.0 + 2 * (i % 2), f"variant-{i}") for i in range(6)]
-    found = boxes(marks, place(marks, 400, 200))
-    for at, one in enumerate(found):
+    drawn_boxes = boxes(marks, place(marks, 400, 200))
+    for at, one in enumerate(drawn_boxes):
         assert one[0] >= 0 and one[2] <= 400 and one[1] >= 0 and one[3] <= 200
-        for other in found[at + 1 :]:
+        for other in drawn_boxes[at + 1 :]:
             apart = one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
             assert apart
 

@@ -103,7 +103,7 @@ def test_the_choice_is_the_headline_and_marked_in_the_overview() -> None:
 
 def test_the_price_is_told_against_the_fastest_and_fp32() -> None:
     accurate = studies.measured(studies.ROWS[4]._replace(top1=0.976))
-    found = [accurate if one.name == accurate.name else one for one in studies.full().variants]
+    found = [accurate if variant.name == accurate.name else variant for variant in studies.full().variants]
     text = words(price_line(studies.study(found)))
     assert "39 % less throughput than the fastest, int8-x86, which is batch-variant" in text
     assert "batch-variant: 106 img/s at N = 8" in text
@@ -193,8 +193,8 @@ def test_the_reference_itself_is_not_said_to_have_less_error() -> None:
 def test_the_rounds_of_the_only_one_that_was_raced_decided_nothing() -> None:
     study = studies.full()
     alone = race(ort_int8=106)
-    found = recommend(study.variants, decided(study).policy, alone)
-    text = in_short(study.model_copy(update={"race": alone, "recommendation": found}))
+    advice = recommend(study.variants, decided(study).policy, alone)
+    text = in_short(study.model_copy(update={"race": alone, "recommendation": advice}))
     assert text == "Decided by times seen while outputs were gathered, as no other candidate was raced to the end."
 
 
@@ -213,8 +213,8 @@ def test_a_race_of_few_rounds_promises_nothing() -> None:
 def test_an_unsteady_race_and_none_at_all_are_said() -> None:
     study = studies.full()
     shaky = decided(study).race.model_copy(update={"unsteady": True})  # type: ignore[union-attr]
-    found = study.model_copy(update={"recommendation": decided(study).model_copy(update={"race": shaky})})
-    assert in_short(found).endswith("40 rounds, timings are unsteady.")
+    changed = study.model_copy(update={"recommendation": decided(study).model_copy(update={"race": shaky})})
+    assert in_short(changed).endswith("40 rounds, timings are unsteady.")
     none = recommend(study.variants, decided(study).policy)
     assert in_short(study.model_copy(update={"recommendation": none})).endswith("no race was run.")
 
