@@ -162,7 +162,7 @@ def test_what_several_inputs_are_shipped_with_runs_and_is_verified(tmp_path: Pat
         ended = commands(tmp_path, "deploy", "run", "--variant", name, "--out", out, "--quiet")
         assert ended.code == 0, ended.stderr
         record = json.loads((tmp_path / out / "record.json").read_text())
-        assert [one["name"] for one in record["serving"]["inputs"]] == ["ids", "mask"]
+        assert [stored["name"] for stored in record["serving"]["inputs"]] == ["ids", "mask"]
         assert record["serving"]["preprocessing"] is None and record["inputs"][0]["file"] == "images.npz"
         checked = commands(tmp_path, "verify", out)
         assert checked.code == 0 and "FAILS" not in checked.stdout, checked.stdout

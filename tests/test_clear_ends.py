@@ -69,7 +69,7 @@ def test_toml_files_that_an_editor_marked_as_utf8(home: Path, commands: Commands
     (home / "own.toml").write_bytes(b"\xef\xbb\xbfgrid = 'grid.toml'\n")
     ended = commands(home, "--config", "own.toml", "--show-config", "--json")
     assert ended.code == 0, ended.stderr
-    assert {one["value"] for one in json.loads(ended.stdout) if one["flag"] == "--batch-sizes"} == {"3"}
+    assert {setting["value"] for setting in json.loads(ended.stdout) if setting["flag"] == "--batch-sizes"} == {"3"}
 
 
 def test_an_output_that_no_operator_computes(home: Path, commands: Commands) -> None:
@@ -150,7 +150,7 @@ def test_a_worker_without_room_for_its_answer_is_a_matter_of_storage(launchers: 
 )
 def test_that_a_command_goes_on_is_said_only_where_it_does(home: Path, argv: tuple[str, ...], said: str) -> None:
     study = () if "selftest" in argv else ("--onnx", "net.onnx", "--inputs", "pictures", *ONNX)
-    command = [sys.executable, str(ROOT / "run.py"), *argv, *(one for one in study if one != "--quiet")]
+    command = [sys.executable, str(ROOT / "run.py"), *argv, *(word for word in study if word != "--quiet")]
     started = subprocess.Popen(
         command, cwd=home, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, preexec_fn=interruptible
     )
@@ -179,6 +179,6 @@ def test_repair_takes_a_folder_of_any_name(home: Path, commands: Commands) -> No
     ended = commands(home, "repair", "--variant", "ort-int8-dynamic", *argv, "--out", "mended", "--quiet")
     assert ended.code == 0, ended.stderr
     record = json.loads((home / "mended" / "record.json").read_text())
-    assert {one["name"] for one in record["inputs"]} == {name}
-    assert all((home / "mended" / one["file"]).is_file() for one in record["inputs"])
+    assert {stored["name"] for stored in record["inputs"]} == {name}
+    assert all((home / "mended" / stored["file"]).is_file() for stored in record["inputs"])
     assert commands(home, "verify", "mended/record.json").code == 0

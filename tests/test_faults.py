@@ -217,15 +217,15 @@ def test_a_full_disk_ends_clearly_and_the_same_command_goes_on(home: Path, whole
 
 def test_workers_at_a_time_are_no_part_of_what_is_found(home: Path) -> None:
     """With fewer than the most threads nothing is timed, so the jobs of two variants run side by side there."""
-    found = {}
+    reports = {}
     for workers in ("1", "2"):
         grid = ("--image-size", "64,32", "--threads", "1,2")
         argv = (*grid, "--workers", workers, "--out", f"workers-{workers}")
         assert study(home, "healthy ort-fp32", *argv).code == 0
-        found[workers] = report(home / f"workers-{workers}")
-    assert marks(found["1"]) == marks(found["2"])
-    assert found["1"]["timing"]["workers"] == 1
-    assert found["2"]["timing"]["workers"] == min(2, available_cores())
+        reports[workers] = report(home / f"workers-{workers}")
+    assert marks(reports["1"]) == marks(reports["2"])
+    assert reports["1"]["timing"]["workers"] == 1
+    assert reports["2"]["timing"]["workers"] == min(2, available_cores())
 
 
 def test_a_damaged_artifact_is_noticed_and_built_again(home: Path, whole: dict[str, Any]) -> None:
@@ -261,7 +261,7 @@ def test_two_studies_at_once_on_one_cache(home: Path, whole: dict[str, Any]) -> 
     argv = (*STUDY, *GRID, "--variants", "faulty-healthy,ort-fp32")
     before = set((home / "out").glob("*Z*"))
     both = [start(home, *argv, env={"XDG_CACHE_HOME": str(home / "shared")}) for _ in range(2)]
-    assert [one.end(alone=False).code for one in both] == [0, 0]
+    assert [process.end(alone=False).code for process in both] == [0, 0]
     new = set((home / "out").glob("*Z*")) - before
     assert [marks(report(folder)) for folder in new] == [marks(whole)] * 2
 
@@ -383,4 +383,4 @@ def test_without_asserts_a_study_says_the_same(home: Path, whole: dict[str, Any]
     assert (healthy["changed"], healthy["singles"]["n"]) == (0, 4)
     assert negated["changed"] > 0
     assert healthy["depends"] is negated["depends"] is None  # no margin was given
-    assert [one["batch_size"] for one in negated["at"]] == [2, 4]
+    assert [at_n["batch_size"] for at_n in negated["at"]] == [2, 4]

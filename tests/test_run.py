@@ -59,8 +59,8 @@ def test_the_candidates_were_raced_and_the_race_is_kept(home: Path, commands: Co
     race, decided = study_report["race"], study_report["recommendation"]
     assert race["rounds"] >= 1 and race["seconds"] > 0  # type: ignore[index]
     whole = [contestant for contestant in race["contestants"] if contestant["dropped"] is None]  # type: ignore[index]
-    assert decided["chosen"] in [one["variant"] for one in whole]  # type: ignore[index]
-    assert all(len(one["call_s"]) == race["rounds"] and one["load_s"] > 0 for one in whole)  # type: ignore[index]
+    assert decided["chosen"] in [contestant["variant"] for contestant in whole]  # type: ignore[index]
+    assert all(len(contestant["call_s"]) == race["rounds"] and contestant["load_s"] > 0 for contestant in whole)  # type: ignore[index]
     assert decided["at_work"]["call_ms"]["n"] == race["rounds"]  # type: ignore[index]
     again = commands(home, "recommend", "out/latest", "--json")
     assert json.loads(again.stdout)["recommendation"]["chosen"] == decided["chosen"]  # type: ignore[index]
@@ -109,14 +109,14 @@ def test_which_sizes_a_network_takes_is_asked_once(tmp_path: Path, commands: Com
 def test_two_fresh_runs_agree_in_everything_not_volatile(tmp_path: Path, commands: Commands) -> None:
     schema = json.loads((ROOT / "reports" / "schema.json").read_text())
     argv = [*SMALL, "--variants", "fp32,ort-int8", "--batch-sizes", "2", "--fresh", "--quiet", "--no-repair"]
-    found = []
+    runs = []
     for name in ("one", "two"):
         done = commands(tmp_path, *argv, "--out", name)
         assert done.code in (0, 1), done.stderr
         whole = json.loads((tmp_path / name / "report.json").read_text())
         jsonschema.validate(whole, schema)
-        found.append(stable(whole, schema, schema))
-    assert found[0] == found[1]
+        runs.append(stable(whole, schema, schema))
+    assert runs[0] == runs[1]
 
 
 def stable(value: object, schema: dict[str, object], root: dict[str, object]) -> object:
@@ -257,7 +257,7 @@ def test_a_set_that_the_network_cannot_take_is_left_out_and_the_others_are_run(
     done = commands(tmp_path, *argv, "--quiet")
     assert done.code in (0, 1), done.stderr
     study_report = report(tmp_path)
-    assert [(one["name"], one["shape"]) for one in study_report["inputs"]] == [("photos", [3, 64, 64])]  # type: ignore[attr-defined]
+    assert [(each["name"], each["shape"]) for each in study_report["inputs"]] == [("photos", [3, 64, 64])]  # type: ignore[attr-defined]
     assert "seed is left out: square.onnx takes no images of 400 x 400" in done.stdout.replace("\n", " ")
 
 

@@ -118,8 +118,8 @@ def test_the_passes_over_thousands_of_images_leave_nothing_behind(tmp_path: Path
     rows, *_ = run_passes(Small(), images, passes, done, timed=True)  # type: ignore[arg-type]
     assert [len(index) for index, _ in rows.values()] == [COUNT, *(0 for _ in passes[1:])]
     assert len(seen) > COUNT
-    assert growth([one.memory for one in seen]) <= GROWTH
-    assert growth([one.files for one in seen]) <= 1
+    assert growth([sample.memory for sample in seen]) <= GROWTH
+    assert growth([sample.files for sample in seen]) <= 1
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,7 @@ def test_memory_files_and_processes_stay_flat(variant: str, home: Path, tell: Ca
         set_verdict["n_images"] for set_verdict in record["by_inputs"]
     )  # a few, where its arithmetic is emulated
     found_growth = [
-        (kind, growth([getattr(one, kind) for one in some])) for some in lasting.values() for kind in LASTING
+        (kind, growth([getattr(sample, kind) for sample in some])) for some in lasting.values() for kind in LASTING
     ]
     if images == COUNT:
         assert len(workers) >= 12

@@ -214,10 +214,10 @@ def the_margin_screen(data: st.DataObject) -> None:
     nothing = np.zeros(n, dtype=np.bool_)
     images, at = np.arange(n), Condition(threads=1, image_size=8)
     seen = [Observation(at, 2, images, nothing, nothing, nothing, noise) for noise in noises]
-    screen = margin_screen([(images, one) for one in rows], seen)
+    screen = margin_screen([(images, each) for each in rows], seen)
     exposed = []
     for image in range(n):
-        margin = min(sorted(one[image])[-1] - sorted(one[image])[-2] for one in rows)
+        margin = min(sorted(each[image])[-1] - sorted(each[image])[-2] for each in rows)
         others = max((noise[i] for noise in noises for i in range(n) if i != image), default=math.inf)
         if not margin > 2 * others:
             exposed.append(image)
@@ -255,9 +255,9 @@ def intervals(data: st.DataObject) -> None:
     assert low <= (2 * b - k) / n <= high
     assert drop_decision(b, k - b, n, limit) == ("met" if high <= limit else "not-met" if low > limit else "undecided")
     samples = data.draw(st.lists(st.floats(1e-3, 1e3), min_size=6, max_size=40))
-    found, ordered = median_interval(samples), sorted(samples)
+    interval, ordered = median_interval(samples), sorted(samples)
     rank = max(r for r in range(len(samples) // 2) if r == 0 or 2 * at_most(r, len(samples), 0.5) <= 0.05)
-    assert (found.low95, found.high95) == (ordered[rank], ordered[-1 - rank])
+    assert (interval.low95, interval.high95) == (ordered[rank], ordered[-1 - rank])
 
 
 SCHEMA: dict[str, Any] = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
@@ -273,14 +273,14 @@ def fitting(schema: dict[str, Any], data: st.DataObject, depth: int = 0) -> Any:
         return data.draw(st.sampled_from(schema["enum"]))
     match schema.get("type"):
         case "object":
-            found = {}
+            values = {}
             for name, part in schema.get("properties", {}).items():
                 if name in schema.get("required", ()) or data.draw(st.booleans()):
-                    found[name] = fitting(part, data, depth + 1)
+                    values[name] = fitting(part, data, depth + 1)
             if isinstance(free := schema.get("additionalProperties"), dict):
                 for name in data.draw(st.lists(st.text(max_size=4), max_size=2)):
-                    found[name] = fitting(free, data, depth + 1)
-            return found
+                    values[name] = fitting(free, data, depth + 1)
+            return values
         case "array":
             many = data.draw(st.integers(0, 1 if depth > 2 else 2))
             return [fitting(schema.get("items", {}), data, depth + 1) for _ in range(many)]

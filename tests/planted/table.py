@@ -181,7 +181,7 @@ TABLE = (
     *FAULTY,
     *SELFTEST,
     *INNOCENT,
-    *(one for name in NETWORKS for one in _mixing(name)),
-    *(one for name in GRAPHS for one in _graph(name)),
+    *(truth for name in NETWORKS for truth in _mixing(name)),
+    *(truth for name in GRAPHS for truth in _graph(name)),
 )
 """Every planted network and its innocent twins."""

@@ -95,18 +95,18 @@ def comparison(kind: r.ComparisonKind, inputs: str, n: int, images: int, relativ
 
 
 def comparisons(row: Row) -> list[r.Comparison]:
-    found: list[r.Comparison] = []
+    made: list[r.Comparison] = []
     for inputs, sizes, images in (("seed", SEED_NS, 4), ("digits", DIGITS_NS, 16)):
         largest = max(sizes)
         for n in sizes:
             noise = 0.0 if row.noise is None else row.noise * (0.6 + 0.4 * n / largest)
-            found.append(comparison("batch-vs-singles", inputs, n, images - images % n, noise))
-        found += [comparison("repeat", inputs, n, images, 0.0) for n in (1, largest)]
-        found.append(comparison("position", inputs, largest, images, 0.0))
+            made.append(comparison("batch-vs-singles", inputs, n, images - images % n, noise))
+        made += [comparison("repeat", inputs, n, images, 0.0) for n in (1, largest)]
+        made.append(comparison("position", inputs, largest, images, 0.0))
         moved = row.noise if row.name.endswith("dynamic") and row.noise else 0.0
-        found.append(comparison("neighbours", inputs, largest, images - 1, moved))
-        found.append(comparison("vs-reference", inputs, 1, images, row.error))
-    return found
+        made.append(comparison("neighbours", inputs, largest, images - 1, moved))
+        made.append(comparison("vs-reference", inputs, 1, images, row.error))
+    return made
 
 
 def verdict_of(row: Row) -> r.Verdict:
@@ -249,9 +249,9 @@ def raced(variants: Sequence[r.VariantResult]) -> r.Race | None:
     entered = {name: speed for name, speed in speeds.items() if name in names}
     if not entered:
         return None
-    found = race(**{name.replace("-", "_"): speed for name, speed in entered.items()})
+    shown = race(**{name.replace("-", "_"): speed for name, speed in entered.items()})
     slow = [r.Rejected(variant=name, why="clearly slower") for name in names if name == "fp32"]
-    return found.model_copy(update={"left_out": slow})
+    return shown.model_copy(update={"left_out": slow})
 
 
 def study(

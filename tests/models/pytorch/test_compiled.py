@@ -72,7 +72,7 @@ def test_in_bfloat16_it_is_a_direct_script_too() -> None:
     script = torch.compile(three_layers().to(torch.bfloat16).to(memory_format=torch.channels_last))
     with torch.inference_mode(), torch._inductor.config.patch(freezing=True, compile_threads=1):
         direct = [to_numpy(script(images[:1].clone())), to_numpy(script(images.clone()))]
-    assert [one.tobytes() for one in ours] == [one.tobytes() for one in direct]
+    assert [row.tobytes() for row in ours] == [row.tobytes() for row in direct]
 
 
 @pytest.mark.extras
@@ -133,19 +133,19 @@ def test_one_graph_is_refused_where_a_single_image_needs_its_own() -> None:
         rest = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 100))
         return nn.Sequential(*convolutions, *rest).eval().requires_grad_(False)
 
-    with CompiledTorchRunner(strided, RunnerSettings(2)) as runner, runner.with_one_graph() as one:
-        assert one.run(images).shape == (3, 100)
+    with CompiledTorchRunner(strided, RunnerSettings(2)) as runner, runner.with_one_graph() as one_graph:
+        assert one_graph.run(images).shape == (3, 100)
         with pytest.raises(VariantUnavailable, match=r"torch's code for 2 to 15 images .* does not take one"):
-            one.run(images[:1])
+            one_graph.run(images[:1])
 
 
 @pytest.mark.extras
 @quiet
 def test_in_one_graph_the_number_of_images_is_unknown(runner: CompiledTorchRunner) -> None:
-    with runner.with_one_graph() as one:
-        rows = [one.run(IMAGES[:n]) for n in (3, 1, 5)]
-        assert [graph.images for graph in one.effective().graphs] == ["1 to 15"]
-        assert one.change == {"one_graph": True}
+    with runner.with_one_graph() as one_graph:
+        rows = [one_graph.run(IMAGES[:n]) for n in (3, 1, 5)]
+        assert [graph.images for graph in one_graph.effective().graphs] == ["1 to 15"]
+        assert one_graph.change == {"one_graph": True}
     assert all(part.tobytes() == rows[2][: len(part)].tobytes() for part in rows)
 
 

@@ -75,9 +75,9 @@ def told(
     monkeypatch.setattr(in_worker, "opened", lambda payload, stack: Opened(runner, runner))
     opens = Opening(variant, RunnerSettings(2), NO_ARTIFACT, images, images, None, most=max(SIZES))
     payload = RangeAsked(**vars(opens), sizes=SIZES, labelled=(), seed=0, seconds=1e6, ties=True).to_json()
-    found: list[dict[str, Any]] = []
-    verify_range(payload | more, found.append)
-    return found
+    tellings: list[dict[str, Any]] = []
+    verify_range(payload | more, tellings.append)
+    return tellings
 
 
 @pytest.mark.parametrize(("n", "kind"), [(5, "batch"), (3, "copies")])
@@ -86,8 +86,12 @@ def test_every_n_is_run_with_a_batch_and_with_copies(
 ) -> None:
     answers = told(monkeypatch, Plain(at(n, kind)), stored(tmp_path, 4, 0))
     assert answers[0] == {"filled_with": {"own": 4, "labelled": 0, "drawn": 2}}
-    assert [(one["n"], one["kind"]) for one in answers[1:]] == [(k, w) for k in SIZES for w in ("batch", "copies")]
-    assert [(one["n"], one["kind"], one["differing"]) for one in answers[1:] if one["differing"]] == [(n, kind, 1)]
+    assert [(answer["n"], answer["kind"]) for answer in answers[1:]] == [
+        (k, w) for k in SIZES for w in ("batch", "copies")
+    ]
+    assert [(answer["n"], answer["kind"], answer["differing"]) for answer in answers[1:] if answer["differing"]] == [
+        (n, kind, 1)
+    ]
 
 
 def test_integer_layers_are_put_on_rounding_ties(
@@ -103,10 +107,10 @@ def test_integer_layers_are_put_on_rounding_ties(
             answers = told(monkeypatch, runner, images, "int8-x86", sizes=[2, 3])
             rule = {"canonical": {"layer1.0.conv1": {"size": 1}}}
             mended = told(monkeypatch, runner, images, "int8-x86", sizes=[2], delivery={"change": rule, "serving": {}})
-    ties = [one for one in answers if one.get("kind") == "ties"]
-    assert [one["n"] for one in ties] == [1, 2, 3] and ties[1]["layers"] > 20
-    assert all(one["differing"] > 0 and one["elements"] > one["differing"] for one in ties[1:])
-    left = [one for one in mended if one.get("kind") == "ties"]
+    ties = [answer for answer in answers if answer.get("kind") == "ties"]
+    assert [answer["n"] for answer in ties] == [1, 2, 3] and ties[1]["layers"] > 20
+    assert all(answer["differing"] > 0 and answer["elements"] > answer["differing"] for answer in ties[1:])
+    left = [answer for answer in mended if answer.get("kind") == "ties"]
     assert left[0]["layers"] == ties[0]["layers"] - 1  # a layer in one shape never sees the caller's N
 
 
@@ -153,13 +157,13 @@ def decided(
         return raced
 
     certified, _ = certify(stages, variants, Policy(), race(fp32=200, bf16=100), None, timed_again)
-    return {one.name: one for one in certified}, workers
+    return {variant.name: variant for variant in certified}, workers
 
 
 def opening_of(images: Images) -> Any:
-    return lambda stages, variants, one, most: (
+    return lambda stages, variants, variant, most: (
         {},
-        Opening(one.name, RunnerSettings(2), NO_ARTIFACT, images, images, None, most=most),
+        Opening(variant.name, RunnerSettings(2), NO_ARTIFACT, images, images, None, most=most),
     )
 
 

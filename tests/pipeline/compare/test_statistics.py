@@ -102,12 +102,12 @@ def test_mcnemar_is_the_share_of_coin_tosses_at_least_as_uneven(pair: tuple[int,
 
 def rejected(p_values: list[float], alpha: float) -> set[int]:
     """Holm's procedure as it is told: from the smallest p on, until one exceeds alpha over those that are left."""
-    found: set[int] = set()
+    places: set[int] = set()
     for at in sorted(range(len(p_values)), key=p_values.__getitem__):
-        if p_values[at] > alpha / (len(p_values) - len(found)):
+        if p_values[at] > alpha / (len(p_values) - len(places)):
             break
-        found.add(at)
-    return found
+        places.add(at)
+    return places
 
 
 @given(st.lists(st.floats(1e-6, 1.0), max_size=6))
@@ -182,8 +182,8 @@ def test_needed_n_where_every_image_is_discordant_survives_rounding() -> None:
 
 
 def test_needed_n_grows_as_the_drop_nears_the_limit() -> None:
-    found = [needed_n(b, 0, 1000, 0.02) for b in (0, 5, 10, 15)]
-    assert all(one is not None and other is not None and one <= other for one, other in pairwise(found))
+    needed = [needed_n(b, 0, 1000, 0.02) for b in (0, 5, 10, 15)]
+    assert all(one is not None and other is not None and one <= other for one, other in pairwise(needed))
 
 
 @pytest.mark.parametrize(

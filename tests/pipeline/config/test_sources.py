@@ -30,8 +30,8 @@ def settings(*argv: str, toml: str | None = None, **environment: str) -> UserSet
     return read_settings(study_parser(), list(argv), environment)
 
 
-def origin(found: UserSettings, flag: str) -> tuple[Any, str]:
-    return next((one.value, one.origin) for one in found.every if one.flag == flag)
+def origin(user_settings: UserSettings, flag: str) -> tuple[Any, str]:
+    return next((setting.value, setting.origin) for setting in user_settings.every if setting.flag == flag)
 
 
 def test_the_command_line_is_over_the_environment_over_the_file_over_the_default() -> None:
@@ -149,15 +149,17 @@ def test_show_config_prints_every_setting_and_runs_nothing(capsys: pytest.Captur
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert lines["--threads"].endswith("isobatch.toml") and lines["--seed"].endswith("command line")
     assert run.main(["--show-config", "--json"]) == 0
-    found = {one["flag"]: one for one in json.loads(capsys.readouterr().out)}
-    assert found["--threads"] == {"flag": "--threads", "value": "2", "origin": "isobatch.toml"}
+    by_flag = {setting["flag"]: setting for setting in json.loads(capsys.readouterr().out)}
+    assert by_flag["--threads"] == {"flag": "--threads", "value": "2", "origin": "isobatch.toml"}
     assert {path.name for path in Path().iterdir()} == {"isobatch.toml"}
 
 
 def test_show_config_has_what_is_in_effect_where_nothing_was_set(capsys: pytest.CaptureFixture[str]) -> None:
     def shown(*argv: str) -> dict[str, tuple[str, str]]:
         assert run.main(["--show-config", "--json", *argv]) == 0
-        return {one["flag"]: (one["value"], one["origin"]) for one in json.loads(capsys.readouterr().out)}
+        return {
+            setting["flag"]: (setting["value"], setting["origin"]) for setting in json.loads(capsys.readouterr().out)
+        }
 
     plain = shown()
     assert plain["--batch-sizes"] == ("2,3,4,8,16", "default") and plain["--image-size"] == ("auto", "default")

@@ -33,11 +33,11 @@ def batch_mean(images: Rows) -> Rows:
 
 
 def forward_in_time(images: Rows) -> Rows:
-    state, found = np.zeros(10, dtype=np.float32), []
+    state, states = np.zeros(10, dtype=np.float32), []
     for row in rows(images):
         state = np.tanh(row / 100) + state / 2
-        found.append(state)
-    return np.stack(found)
+        states.append(state)
+    return np.stack(states)
 
 
 def one_scale(images: Rows) -> Rows:
@@ -109,9 +109,9 @@ def test_a_network_that_mixes_is_neither_recommended_nor_repaired() -> None:
     mixing = decide("fp32", control(network, IMAGES), None)
     variants = without_repairs([result("fp32", "batch-variant", repairs=[repair()]), result("int8")], mixing)
     assert [variant.repairs for variant in variants] == [None, None]
-    found = held_back(recommend(variants, Policy()), variants, None, mixing)
-    assert (found.chosen, found.withheld, found.pareto) == (None, "the network itself mixes images", [])
-    assert [(rejection.variant, rejection.why) for rejection in found.rejected] == [
+    advice = held_back(recommend(variants, Policy()), variants, None, mixing)
+    assert (advice.chosen, advice.withheld, advice.pareto) == (None, "the network itself mixes images", [])
+    assert [(rejection.variant, rejection.why) for rejection in advice.rejected] == [
         ("fp32", "the network itself mixes images"),
         ("int8", "the network itself mixes images"),
     ]

@@ -35,8 +35,8 @@ def test_under_ten_rounds_nothing_is_decided() -> None:
 
 def test_a_drift_of_all_widens_no_interval() -> None:
     still, moving = (ratios(made([1.0, 1.2], 40, seed=3, drift=drift)) for drift in (0.0, 2.0))
-    for one in (still, moving):
-        assert one.low is not None and one.high is not None and one.standing(1, 0.05) == "slower"
+    for raced in (still, moving):
+        assert raced.low is not None and raced.high is not None and raced.standing(1, 0.05) == "slower"
     assert moving.ratio == pytest.approx(still.ratio)
     assert moving.high == pytest.approx(still.high)
 
@@ -57,12 +57,12 @@ def test_a_tie_is_shown_where_it_is_one_and_never_assumed() -> None:
 @pytest.mark.parametrize("rounds", LOOKS[:2])
 def test_coverage_and_false_decisions_at_the_margin(rounds: int) -> None:
     """At a true ratio of exactly the margin, both "slower" and "as fast" are errors: each look may make 1.25 %."""
-    found = [ratios(made([1.0, 1.05], rounds, seed), resamples=800) for seed in range(400)]
-    false = sum(one.standing(1, 0.05) in ("slower", "as-fast") for one in found if one.leader == 0)
-    false += sum(one.leader == 1 and one.decided(0.05) for one in found)
-    assert false <= 0.05 * len(found)
-    covered = sum(bool(one.low[1] <= 1.05 <= one.high[1]) for one in found)  # type: ignore[index]
-    assert covered >= 0.93 * len(found)
+    races = [ratios(made([1.0, 1.05], rounds, seed), resamples=800) for seed in range(400)]
+    false = sum(raced.standing(1, 0.05) in ("slower", "as-fast") for raced in races if raced.leader == 0)
+    false += sum(raced.leader == 1 and raced.decided(0.05) for raced in races)
+    assert false <= 0.05 * len(races)
+    covered = sum(bool(raced.low[1] <= 1.05 <= raced.high[1]) for raced in races)  # type: ignore[index]
+    assert covered >= 0.93 * len(races)
 
 
 @pytest.mark.parametrize("times", [np.ones(3), np.empty((0, 2)), np.array([[1.0, 0.0]]), np.array([[1.0, np.nan]])])

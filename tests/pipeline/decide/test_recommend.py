@@ -359,14 +359,15 @@ def test_the_objective_decides() -> None:
         result("busy", per_second=500.0),
     ]
     chosen = {
-        one: recommend(variants, Policy(objective=one)) for one in get_args(Policy.model_fields["objective"].annotation)
+        objective: recommend(variants, Policy(objective=objective))
+        for objective in get_args(Policy.model_fields["objective"].annotation)
     }
-    assert {name: found.chosen for name, found in chosen.items()} == {
+    assert {name: advice.chosen for name, advice in chosen.items()} == {
         "throughput": "busy",
         "latency": "quick",
         "size": "small",
     }
-    assert [found.batch_size for found in chosen.values()] == [8, 1, 8]
+    assert [advice.batch_size for advice in chosen.values()] == [8, 1, 8]
 
 
 def test_of_the_smallest_the_fastest_is_chosen_and_the_others_are_larger() -> None:
@@ -593,7 +594,7 @@ def test_the_pareto_set_keeps_what_nothing_beats() -> None:
         result("broken", "invalid", per_second=999, top1=0.99),
         result("unknown", per_second=80, top1=None),
     ]
-    assert [one.variant for one in pareto_set(variants, Policy())] == ["balanced", "accurate", "wild"]
+    assert [point.variant for point in pareto_set(variants, Policy())] == ["balanced", "accurate", "wild"]
 
 
 def test_an_unknown_accuracy_keeps_nothing_in_the_pareto_set_that_is_beaten_otherwise() -> None:

@@ -49,8 +49,8 @@ def test_every_image_is_batched_and_every_batch_is_whole(n_images: int, sizes: t
     passes = first_round(n_images, sizes, timed=True)
     batched = [one_pass for one_pass in passes if one_pass.kind == "batched"]
     if fitting := [n for n in sizes if 1 < n <= n_images]:
-        assert {i for one in batched for i in one.images} == set(range(n_images))
-        assert set(fitting) <= {one.batch_size for one in batched}
+        assert {i for one_pass in batched for i in one_pass.images} == set(range(n_images))
+        assert set(fitting) <= {one_pass.batch_size for one_pass in batched}
         assert all(
             one_pass.batch_size in {p.batch_size for p in batched} for one_pass in passes if one_pass.kind != "singles"
         )
@@ -60,13 +60,13 @@ def test_every_image_is_batched_and_every_batch_is_whole(n_images: int, sizes: t
     assert all(0 <= one_pass.start < one_pass.stop <= n_images for one_pass in passes)
     assert max(Counter(one_pass.id for one_pass in passes).values()) == 1
     later = second_round(n_images, sizes)
-    assert all(0 <= one.start < one.stop <= n_images for one in later)
+    assert all(0 <= one_pass.start < one_pass.stop <= n_images for one_pass in later)
 
 
 def test_where_calls_are_timed_every_size_has_one_behind_its_first() -> None:
     calls = Counter[int]()
-    for one in first_round(16, SIZES, timed=True):
-        calls[one.batch_size] += (one.stop - one.start) // one.batch_size
+    for one_pass in first_round(16, SIZES, timed=True):
+        calls[one_pass.batch_size] += (one_pass.stop - one_pass.start) // one_pass.batch_size
     assert all(calls[n] > 1 for n in (1, *SIZES))
 
 

@@ -116,12 +116,12 @@ def test_a_rare_difference_that_one_draw_misses_is_found_by_a_longer_search(imag
         return np.where(rows.view(np.uint32) % 1024 == 0, last_bit(rows), rows)
 
     longer = Search(rows=4, draws=256, elements=10**6, every_layer=True, ties=1, every_n=True)
-    found = {
+    by_search = {
         search: locate(Planted(rarely), images.read(0, 4), SIZES, 7, search).findings["second"]
         for search in (DEFAULT, longer)
     }
-    assert not found[DEFAULT].batch_sizes and found[longer].batch_sizes
-    assert found[longer].found_by == "drawn" and found[longer].tried > 2 * found[DEFAULT].tried
+    assert not by_search[DEFAULT].batch_sizes and by_search[longer].batch_sizes
+    assert by_search[longer].found_by == "drawn" and by_search[longer].tried > 2 * by_search[DEFAULT].tried
 
 
 def test_a_longer_search_tries_every_layer_on_as_many_elements_as_it_says(images: Images) -> None:
@@ -166,7 +166,7 @@ def test_a_difference_that_no_layer_shows_alone_is_not_repaired(images: Images) 
     located = locate(runner, images.read(0, 4), SIZES, seed=7)
     tried = surgical(runner, located, images)
     assert tried and best(tried, "throughput") is None
-    assert all(one.holds is False and not one.ratios for one in tried)
+    assert all(finding.holds is False and not finding.ratios for finding in tried)
 
 
 def test_classes_say_which_n_agree_with_one_another(images: Images) -> None:

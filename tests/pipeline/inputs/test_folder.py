@@ -8,7 +8,7 @@ import pytest
 from isobatch.pipeline.inputs import InputError, own
 from isobatch.pipeline.inputs.decode import decode
 
-from .helpers import noise, one, pictures, pixels, rows
+from .helpers import noise, only_set, pictures, pixels, rows
 
 TEN = tuple(f"{i}.png" for i in range(10))
 
@@ -19,7 +19,7 @@ def reasons(skipped: list[dict[str, str]]) -> dict[str, str]:
 
 def test_measured_and_calibrating_pictures_are_disjoint_and_complete(tmp_path: Path) -> None:
     folder = pictures(tmp_path / "mine", *TEN)
-    prepared_set = one(tmp_path, folder)
+    prepared_set = only_set(tmp_path, folder)
     assert prepared_set.calibration is not None
     assert (len(prepared_set.evaluation), len(prepared_set.calibration)) == (7, 3)
     expected = {decode(folder / name, 16).tobytes() for name in TEN}
@@ -30,8 +30,8 @@ def test_measured_and_calibrating_pictures_are_disjoint_and_complete(tmp_path: P
 
 
 def test_order_and_bytes_do_not_depend_on_how_the_folder_was_filled(tmp_path: Path) -> None:
-    first = one(tmp_path, pictures(tmp_path / "a", *TEN))
-    again = one(tmp_path, pictures(tmp_path / "b", *reversed(TEN)), folder=tmp_path / "again")
+    first = only_set(tmp_path, pictures(tmp_path / "a", *TEN))
+    again = only_set(tmp_path, pictures(tmp_path / "b", *reversed(TEN)), folder=tmp_path / "again")
     assert first.evaluation.sha256 == again.evaluation.sha256
     assert first.calibration and again.calibration
     assert first.calibration.sha256 == again.calibration.sha256
@@ -40,11 +40,11 @@ def test_order_and_bytes_do_not_depend_on_how_the_folder_was_filled(tmp_path: Pa
 def test_measured_pictures_keep_the_order_of_their_paths(tmp_path: Path) -> None:
     folder = pictures(tmp_path / "mine", "a.png", "b/a.png", "c.png")
     expected = [decode(folder / name, 16) for name in ("a.png", "b/a.png", "c.png")]
-    assert (pixels(one(tmp_path, folder).evaluation) == expected).all()
+    assert (pixels(only_set(tmp_path, folder).evaluation) == expected).all()
 
 
 def test_too_few_pictures_calibrate_nothing_and_say_what_to_do(tmp_path: Path) -> None:
-    prepared_set = one(tmp_path, pictures(tmp_path / "mine", *TEN[:5]))
+    prepared_set = only_set(tmp_path, pictures(tmp_path / "mine", *TEN[:5]))
     assert prepared_set.calibration is None
     assert len(prepared_set.evaluation) == 5
     assert "fewer than 6 distinct images" in prepared_set.calibration_note
@@ -65,7 +65,7 @@ def test_every_unusable_file_is_named_with_its_reason(tmp_path: Path) -> None:
     (folder / "leaving.png").symlink_to(tmp_path / "outside.png")
     (folder / "folder").symlink_to(tmp_path)
     (folder / "directory.png").mkdir()
-    prepared_set = one(tmp_path, folder)
+    prepared_set = only_set(tmp_path, folder)
     assert prepared_set.record.n == len(prepared_set.evaluation) == 2
     why = reasons(prepared_set.record.skipped)
     duplicate = {"good.png", "twin.png"} & why.keys()
@@ -94,26 +94,26 @@ def test_a_sub_folder_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.Mo
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", guarded)
-    assert reasons(one(tmp_path, folder).record.skipped) == {"secret": "unreadable folder: Permission denied"}
+    assert reasons(only_set(tmp_path, folder).record.skipped) == {"secret": "unreadable folder: Permission denied"}
 
 
 def test_a_link_inside_the_folder_counts_once(tmp_path: Path) -> None:
     folder = pictures(tmp_path / "mine", "deep/good.png")
     (folder / "link.png").symlink_to(folder / "deep" / "good.png")
-    assert one(tmp_path, folder).record.n == 1
+    assert only_set(tmp_path, folder).record.n == 1
 
 
 def test_the_folder_itself_may_be_a_link(tmp_path: Path) -> None:
     pictures(tmp_path / "mine", "good.png")
     (tmp_path / "link").symlink_to(tmp_path / "mine")
-    assert one(tmp_path, tmp_path / "link").record.n == 1
+    assert only_set(tmp_path, tmp_path / "link").record.n == 1
 
 
 def test_names_that_no_terminal_can_show(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     pictures(folder, "good.png")
     Path(os.fsdecode(os.fsencode(folder) + b"/\xff\n.png")).write_bytes(b"junk")
-    assert "??.png" in reasons(one(tmp_path, folder).record.skipped)
+    assert "??.png" in reasons(only_set(tmp_path, folder).record.skipped)
 
 
 @pytest.mark.parametrize("content", [None, b"junk"])
@@ -123,7 +123,7 @@ def test_nothing_usable_is_an_error(tmp_path: Path, content: bytes | None) -> No
     if content:
         (folder / "a.png").write_bytes(content)
     with pytest.raises(InputError, match=r"no usable image in .*mine") as caught:
-        one(tmp_path, folder)
+        only_set(tmp_path, folder)
     assert caught.value.code == "no-images"
     assert "\n" not in str(caught.value)
     assert ("a.png: not a jpeg" in str(caught.value)) is (content is not None)
@@ -136,7 +136,7 @@ def labelled_folder(tmp_path: Path) -> Path:
 def test_sub_folders_label_the_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(own, "CALIBRATION_IMAGES", 4)
     folder = labelled_folder(tmp_path)
-    prepared_set = one(tmp_path, folder, class_names=("dog", "bird", "tabby cat"), images=6)
+    prepared_set = only_set(tmp_path, folder, class_names=("dog", "bird", "tabby cat"), images=6)
     assert prepared_set.record.labelled
     assert prepared_set.labelled is not None
     assert not (tmp_path / "out" / "folder-labelled.u8").exists()
@@ -155,7 +155,7 @@ def test_the_labelled_set_says_what_it_left_out(tmp_path: Path) -> None:
     folder = labelled_folder(tmp_path)
     (folder / "1" / "junk.png").write_bytes(b"junk")
     shutil.copy(folder / "1" / "0.png", folder / "1" / "twin.png")
-    prepared_set = one(tmp_path, folder, class_names=("dog", "bird", "tabby cat"))
+    prepared_set = only_set(tmp_path, folder, class_names=("dog", "bird", "tabby cat"))
     assert prepared_set.labelled is not None
     larger = prepared_set.labelled()
     assert prepared_set.calibration is not None
@@ -168,7 +168,7 @@ def test_the_labelled_set_says_what_it_left_out(tmp_path: Path) -> None:
 def test_junk_beside_the_sub_folders_does_not_take_the_labels_away(tmp_path: Path) -> None:
     folder = pictures(tmp_path / "mine", "0/a.png", "1/b.png")
     (folder / "junk.png").write_bytes(b"junk")
-    prepared_set = one(tmp_path, folder)
+    prepared_set = only_set(tmp_path, folder)
     assert prepared_set.evaluation.labels == (0, 1)
 
 
@@ -181,7 +181,7 @@ def test_junk_beside_the_sub_folders_does_not_take_the_labels_away(tmp_path: Pat
     ],
 )
 def test_unlabelled_with_the_reason(tmp_path: Path, names: tuple[str, ...], why: str) -> None:
-    prepared_set = one(tmp_path, pictures(tmp_path / "mine", *names), num_classes=5)
+    prepared_set = only_set(tmp_path, pictures(tmp_path / "mine", *names), num_classes=5)
     assert not prepared_set.record.labelled
     assert prepared_set.labelled is None
     assert prepared_set.evaluation.labels is None

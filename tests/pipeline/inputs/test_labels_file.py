@@ -8,7 +8,7 @@ from isobatch.pipeline.inputs import InputError
 from isobatch.pipeline.inputs.labels import class_index
 from isobatch.pipeline.inputs.labels_file import array_labels, labels_by_name, labels_in_order, read_classes
 
-from .helpers import one, pictures
+from .helpers import only_set, pictures
 
 FLOATS = np.random.default_rng(0).standard_normal((9, 3, 6, 7)).astype(np.float32)
 
@@ -82,7 +82,7 @@ def test_arrays_that_are_no_labels(labels: np.ndarray, complaint: str) -> None:
 @pytest.mark.parametrize("name", ["labels", "y", "targets"])
 def test_labels_beside_the_images_in_one_file(name: str, tmp_path: Path) -> None:
     np.savez(tmp_path / "mine.npz", images=FLOATS, **{name: np.arange(9)})
-    prepared_set = one(tmp_path, tmp_path / "mine.npz", num_classes=9)
+    prepared_set = only_set(tmp_path, tmp_path / "mine.npz", num_classes=9)
     assert (prepared_set.record.name, prepared_set.record.labelled) == ("mine", True)
     assert prepared_set.record.note.endswith("labels: from mine.npz")
     images = prepared_set.evaluation
@@ -96,16 +96,16 @@ def test_labels_beside_the_images_in_one_file(name: str, tmp_path: Path) -> None
 def test_an_npz_without_images_says_how_to_name_them(tmp_path: Path) -> None:
     np.savez(tmp_path / "mine.npz", a=FLOATS, b=FLOATS)
     with pytest.raises(InputError, match="holds a, b: call the images 'images'"):
-        one(tmp_path, tmp_path / "mine.npz")
+        only_set(tmp_path, tmp_path / "mine.npz")
     (tmp_path / "junk.npz").write_bytes(b"PK\x03\x04junk")
     with pytest.raises(InputError, match="holds no readable"):
-        one(tmp_path, tmp_path / "junk.npz")
+        only_set(tmp_path, tmp_path / "junk.npz")
 
 
 def test_a_labels_file_for_an_array_and_for_a_folder(tmp_path: Path) -> None:
     np.save(tmp_path / "mine.npy", FLOATS)
-    prepared_set = one(tmp_path, tmp_path / "mine.npy", labels_file=str(written(tmp_path, "l.csv", "1\n" * 9)))
+    prepared_set = only_set(tmp_path, tmp_path / "mine.npy", labels_file=str(written(tmp_path, "l.csv", "1\n" * 9)))
     assert prepared_set.evaluation.labels == (1,) * 6
     folder = pictures(tmp_path / "pictures", "a.png", "b.png")
     file = written(tmp_path, "l.csv", "a.png,3\nb.png,4\n")
-    assert one(tmp_path, folder, labels_file=str(file)).evaluation.labels == (3, 4)
+    assert only_set(tmp_path, folder, labels_file=str(file)).evaluation.labels == (3, 4)

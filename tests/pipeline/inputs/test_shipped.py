@@ -12,11 +12,11 @@ from isobatch.models.weights.digits import data
 from isobatch.pipeline.inputs import InputError
 from isobatch.pipeline.inputs.shipped import CALIBRATION_PHOTOS, CROPS, FOLDER, PHOTOS
 
-from .helpers import one, rows
+from .helpers import only_set, rows
 
 
 def test_the_seed_set_is_drawn_once_a_part(tmp_path: Path) -> None:
-    prepared_set = one(tmp_path, "seed")
+    prepared_set = only_set(tmp_path, "seed")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["seed-calibration.f32", "seed-evaluation.f32"]
     for part, seed in ((prepared_set.evaluation, 42069), (prepared_set.calibration, 42070)):
         assert part is not None
@@ -30,7 +30,7 @@ def test_the_seed_set_is_drawn_once_a_part(tmp_path: Path) -> None:
 
 
 def test_another_count_and_another_seed(tmp_path: Path) -> None:
-    prepared_set = one(tmp_path, "seed", images=5, seed=7)
+    prepared_set = only_set(tmp_path, "seed", images=5, seed=7)
     assert prepared_set.evaluation.shape == (5, 3, 400, 400)
     assert prepared_set.record.source.startswith("torch.manual_seed(7); torch.randn((5, ")
 
@@ -39,12 +39,12 @@ def test_a_draw_that_ignores_its_seed_is_caught(tmp_path: Path, monkeypatch: pyt
     draw = seed_images.draw
     monkeypatch.setattr(seed_images, "draw", lambda path, seed, *shape: draw(path, 0, *shape))
     with pytest.raises(InputError) as caught:
-        one(tmp_path, "seed")
+        only_set(tmp_path, "seed")
     assert caught.value.code == "calibration-overlap"
 
 
 def test_digits_are_the_first_of_the_held_out_split(tmp_path: Path) -> None:
-    prepared_set = one(tmp_path, "digits", image_size=32)
+    prepared_set = only_set(tmp_path, "digits", image_size=32)
     pictures, labels = data.load()
     heldout = data.split("heldout")[:16]
     assert prepared_set.evaluation.labels == tuple(labels[heldout])
@@ -55,14 +55,14 @@ def test_digits_are_the_first_of_the_held_out_split(tmp_path: Path) -> None:
 
 
 def test_the_digits_bytes_are_the_same_everywhere(tmp_path: Path) -> None:
-    prepared_set = one(tmp_path, "digits", image_size=224)
+    prepared_set = only_set(tmp_path, "digits", image_size=224)
     assert prepared_set.calibration is not None
     assert prepared_set.evaluation.sha256 == "5d850ea45c9cba0996b935fa8336300f5985d94b52866d51121ccb53d44996cb"
     assert prepared_set.calibration.sha256 == "41d131f795a3048e5165ad1330429700279039fa3d38d22732e2cf26397ba957"
 
 
 def test_labelled_digits_are_prepared_when_asked_for(tmp_path: Path) -> None:
-    prepared_set = one(tmp_path, "digits")
+    prepared_set = only_set(tmp_path, "digits")
     assert prepared_set.labelled is not None
     assert not (tmp_path / "out" / "digits-labelled.u8").exists()
     larger = prepared_set.labelled().images
@@ -72,21 +72,21 @@ def test_labelled_digits_are_prepared_when_asked_for(tmp_path: Path) -> None:
 
 
 def test_more_digits_than_there_are(tmp_path: Path) -> None:
-    prepared_set = one(tmp_path, "digits", images=1000)
+    prepared_set = only_set(tmp_path, "digits", images=1000)
     assert prepared_set.record.n == len(prepared_set.evaluation) == 490
     assert "1000 were asked, 490 are held out" in prepared_set.record.note
 
 
 @pytest.mark.parametrize("weights", ["random", "imagenet-v2", "mine.safetensors"])
 def test_digits_have_no_labels_for_weights_that_do_not_know_them(tmp_path: Path, weights: str) -> None:
-    prepared_set = one(tmp_path, "digits", weights=weights)
+    prepared_set = only_set(tmp_path, "digits", weights=weights)
     assert not prepared_set.record.labelled
     assert prepared_set.labelled is None
     assert prepared_set.evaluation.labels is None
 
 
 def test_photos_are_crops_of_disjoint_pictures(tmp_path: Path) -> None:
-    prepared_set = one(tmp_path, "photos", image_size=224)
+    prepared_set = only_set(tmp_path, "photos", image_size=224)
     assert not {*PHOTOS} & {*CALIBRATION_PHOTOS}
     assert prepared_set.calibration is not None
     assert (prepared_set.record.n, len(prepared_set.calibration)) == (16, 32)
@@ -96,7 +96,7 @@ def test_photos_are_crops_of_disjoint_pictures(tmp_path: Path) -> None:
 
 
 def test_every_crop_of_every_photograph_is_distinct(tmp_path: Path) -> None:
-    prepared_set = one(tmp_path, "photos", images=1000)
+    prepared_set = only_set(tmp_path, "photos", images=1000)
     assert prepared_set.record.n == len(prepared_set.evaluation) == len(PHOTOS) * len(CROPS)
     assert f"1000 were asked, there are {len(prepared_set.evaluation)}" in prepared_set.record.note
 
@@ -110,5 +110,5 @@ def test_photographs_are_small_and_each_has_a_licence() -> None:
 
 
 def test_normalisation_is_that_of_the_digits(tmp_path: Path) -> None:
-    evaluated = one(tmp_path, "photos").evaluation
+    evaluated = only_set(tmp_path, "photos").evaluation
     assert (evaluated.mean, evaluated.std) == (IMAGENET.mean, IMAGENET.std)

@@ -9,18 +9,22 @@ from tests.pipeline.results import interval, repair, result
 
 
 def names(variants: list[VariantResult], policy: Policy | None = None, free: int | None = None) -> list[str]:
-    return [one.variant.name for one in field(variants, policy or Policy(), free)[0]]
+    return [wanted.variant.name for wanted in field(variants, policy or Policy(), free)[0]]
 
 
 def reasons(variants: list[VariantResult], free: int | None = None) -> dict[str, str]:
-    return {one.variant: one.why for one in field(variants, Policy(), free)[1]}
+    return {rejection.variant: rejection.why for rejection in field(variants, Policy(), free)[1]}
 
 
 def test_who_takes_more_than_four_times_as_long_is_clearly_slower_and_from_twice_on_doubted() -> None:
     speeds = {"slow": 24.0, "doubted": 49.0, "fast": 100.0, "near": 51.0}
     variants = [result(name, per_second=speed) for name, speed in speeds.items()]
     asked = field(variants, Policy(), None)[0]
-    assert [(one.variant.name, one.doubted) for one in asked] == [("fast", False), ("near", False), ("doubted", True)]
+    assert [(wanted.variant.name, wanted.doubted) for wanted in asked] == [
+        ("fast", False),
+        ("near", False),
+        ("doubted", True),
+    ]
     assert reasons(variants) == {"slow": "clearly slower (4.17 times the time of fast in the passes)"}
 
 

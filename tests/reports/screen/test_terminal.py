@@ -32,7 +32,7 @@ def piped(name: str, verbose: bool = False) -> str:
 
 def closing(text: str) -> list[str]:
     lines = text.splitlines()
-    start = max(at for at, one in enumerate(lines) if one.startswith("Summary "))
+    start = max(at for at, line in enumerate(lines) if line.startswith("Summary "))
     return lines[start:]
 
 

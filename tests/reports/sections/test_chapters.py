@@ -16,7 +16,7 @@ from tests.reports.sections.test_sections import flat, said, written
 
 
 def chapters(study: r.Study) -> dict[str | None, blocks.Details]:
-    (section,) = [one for one in write_all(study) if one.name == "chapters"]
+    (section,) = [each for each in write_all(study) if each.name == "chapters"]
     return {block.anchor: block for block in section.blocks if isinstance(block, blocks.Details)}
 
 

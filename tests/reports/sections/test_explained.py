@@ -211,8 +211,8 @@ def test_growth_that_is_not_finite_is_in_the_table_and_does_not_break_the_pictur
 
 def test_growth_without_a_difference_is_said_not_drawn() -> None:
     flat = [r.Growth(layer="conv1", max_abs=0.0, relative_l2=0.0)]
-    found = written("growth", with_fields(growth=flat))
-    assert not any(isinstance(block, blocks.Figure) for block in found)
+    growth_blocks = written("growth", with_fields(growth=flat))
+    assert not any(isinstance(block, blocks.Figure) for block in growth_blocks)
     assert "no layer differed by a finite amount on this image: fp32" in text("growth", with_fields(growth=flat))
 
 

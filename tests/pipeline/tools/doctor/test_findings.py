@@ -118,10 +118,10 @@ def test_what_is_compiled_needs_a_compiler_and_nothing_else_does() -> None:
 def test_pins_are_compared_without_the_build_s_suffix() -> None:
     assert [finding.state for finding in package_findings(PINS, INSTALLED)] == ["ok"]
     other = package_findings(PINS, {**INSTALLED, "torch": "2.12.0+cpu"})
-    assert [(one.name, one.state) for one in other] == [("torch", "limited")]
+    assert [(finding.name, finding.state) for finding in other] == [("torch", "limited")]
     assert "2.12.0+cpu" in other[0].text and PINS["torch"] in other[0].text
     absent = package_findings(PINS, {})
-    assert {one.name for one in absent} == set(PINS)
+    assert {finding.name for finding in absent} == set(PINS)
     assert [finding.state for finding in package_findings({}, INSTALLED)] == ["limited"]
 
 
@@ -198,10 +198,10 @@ def test_this_machine_is_examined_by_real_workers(
     said: list[str] = []
     examined = machine.examine(said.append)
     assert said and not list(tmp_path.iterdir())
-    by_name = {one.name: one for one in examined}
+    by_name = {finding.name: finding for finding in examined}
     assert {row.name for row in all_variants()} <= set(by_name)
     assert by_name["fp32"].state == "ok" and by_name["torch"].state in ("ok", "limited")
-    assert all(one.text for one in examined)
+    assert all(finding.text for finding in examined)
 
 
 def test_a_torch_that_cannot_be_imported_is_an_answer_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,7 @@ def variant(
     **more: Any,
 ) -> VariantResult:
     """A measured variant with the fingerprints and comparisons of a fake network."""
-    found = evidence or run(network or faithful(ROWS))
+    seen = evidence or run(network or faithful(ROWS))
     decided = DecidedBy(inputs="seed", condition=condition, batch_size=4, why="what was seen.")
     by_inputs = InputsVerdict(
         inputs="seed",
@@ -68,8 +68,8 @@ def variant(
     )
     fields: dict[str, Any] = {
         "by_inputs": [by_inputs],
-        "fingerprints": fingerprints(found, condition),
-        "comparisons": comparisons(found, found, None, condition),
+        "fingerprints": fingerprints(seen, condition),
+        "comparisons": comparisons(seen, seen, None, condition),
     }
     return result(name, verdict, **(fields | more))
 
@@ -93,8 +93,8 @@ def stored(folder: Path, evidence: Evidence, name: str = "fp32") -> Outputs:
 
 
 def test_a_run_agrees_with_itself() -> None:
-    one = study(variant(), variant("bf16", one_ulp_when_batched(ROWS), "batch-variant"))
-    comparison = compared(one, one)
+    run_study = study(variant(), variant("bf16", one_ulp_when_batched(ROWS), "batch-variant"))
+    comparison = compared(run_study, run_study)
     assert comparison.portable == ["fp32", "bf16"]  # batch-variant, yet the same everywhere
     assert not comparison.differences and not comparison.changes and not comparison.left_out
     assert [(compared_set.n_outputs, compared_set.n_equal) for compared_set in comparison.sets] == [(3, 3), (3, 3)]
@@ -267,29 +267,29 @@ def test_an_accuracy_drop_regresses_only_from_met_to_not_met(before: str | None,
     assert not [c for c in compared(a, other_set).changes if c.what == "accuracy drop"]
 
 
-def decided(one: Study, chosen: str | None, **policy: Any) -> Study:
-    assert one.recommendation is not None
-    asked = one.recommendation.policy.model_copy(update=policy)
+def decided(made_by: Study, chosen: str | None, **policy: Any) -> Study:
+    assert made_by.recommendation is not None
+    asked = made_by.recommendation.policy.model_copy(update=policy)
     made = Recommendation(policy=asked, chosen=chosen, because=[describe(asked)], rejected=[], ties=[], pareto=[])
-    return one.model_copy(update={"recommendation": made})
+    return made_by.model_copy(update={"recommendation": made})
 
 
 def test_a_policy_no_longer_met_is_a_regression_under_the_same_policy_only() -> None:
-    one = study(variant())
-    lost = compared(decided(one, "fp32"), decided(one, None))
+    run_study = study(variant())
+    lost = compared(decided(run_study, "fp32"), decided(run_study, None))
     assert [(c.what, c.kind) for c in lost.changes] == [("policy", "regression")]
-    assert [(c.what, c.kind) for c in compared(decided(one, None), decided(one, "fp32")).changes] == [
+    assert [(c.what, c.kind) for c in compared(decided(run_study, None), decided(run_study, "fp32")).changes] == [
         ("policy", "improvement")
     ]
-    stricter = compared(decided(one, "fp32"), decided(one, None, max_latency_ms=1.0))
+    stricter = compared(decided(run_study, "fp32"), decided(run_study, None, max_latency_ms=1.0))
     assert not stricter.regressions
     assert "the policies differ" in stricter.changes[0].note
     assert ("policy: max_latency_ms", "null", "1.0") in [(d.what, d.a, d.b) for d in stricter.differences]
 
 
 def test_two_that_a_run_calls_as_good_are_named_so() -> None:
-    one = study(variant())
-    before, after = decided(one, "fp32"), decided(one, "ort-fp32")
+    run_study = study(variant())
+    before, after = decided(run_study, "fp32"), decided(run_study, "ort-fp32")
     assert after.recommendation is not None
     unsure = {"runner_up": "fp32", "sureness": Sureness(share=0.6, resamples=100)}
     after = after.model_copy(update={"recommendation": after.recommendation.model_copy(update=unsure)})
@@ -328,8 +328,8 @@ def test_environment_comes_before_configuration() -> None:
         environment=a.environment.model_copy(update={"cpu": "other", "packages": {"torch": "2.14.0"}}),
         config={**a.config, "batch_sizes": [2]},
     )
-    found = [(d.group, d.what, d.a, d.b) for d in compared(a, b).differences]
-    assert found == [
+    differences = [(d.group, d.what, d.a, d.b) for d in compared(a, b).differences]
+    assert differences == [
         ("environment", "cpu", "AMD EPYC 9R14", "other"),
         ("environment", "version: torch", "2.13.0+cpu", "2.14.0"),
         ("environment", "version: onnxruntime", "1.32.0", "absent"),

@@ -34,12 +34,12 @@ def study(home: Path, out: str, *argv: str) -> subprocess.CompletedProcess[str]:
 
 def evidence(folder: Path) -> dict[str, Any]:
     """All that must be the same wherever it was gathered: every row of every pass, by file."""
-    found = {}
+    by_file = {}
     for file in sorted(folder.glob("evidence/*/*.safetensors")):
-        one = read_evidence(file)
-        rows = {p.id: one.outputs(p).tobytes() for p in one.passes}
-        found[f"{file.parent.name}/{file.name}"] = (one.machine, one.singles.dtype, rows)
-    return found
+        evidence_read = read_evidence(file)
+        rows = {p.id: evidence_read.outputs(p).tobytes() for p in evidence_read.passes}
+        by_file[f"{file.parent.name}/{file.name}"] = (evidence_read.machine, evidence_read.singles.dtype, rows)
+    return by_file
 
 
 @contextmanager
@@ -119,10 +119,10 @@ def test_files_are_read_in_place_where_they_are_the_same_and_copied_where_not(
     for path, content in ((file, b"pixels"), (folder / "weights", b"1"), (folder / "inside" / "graph", b"2")):
         path.write_bytes(content)
     sent = [Shipped.of(path, secrets.token_hex(32), put) for path in (file, folder)]
-    assert [one.here(stored.__getitem__, token) for one in sent] == [str(file), str(folder)]
+    assert [shipped.here(stored.__getitem__, token) for shipped in sent] == [str(file), str(folder)]
     file.write_bytes(b"others")
     (folder / "weights").unlink()
-    image, artifact = (Path(one.here(stored.__getitem__, token)) for one in sent)
+    image, artifact = (Path(shipped.here(stored.__getitem__, token)) for shipped in sent)
     assert image.read_bytes() == b"pixels"
     assert {str(file.relative_to(artifact)): file.read_bytes() for file in artifact.rglob("*") if file.is_file()} == {
         "weights": b"1",
