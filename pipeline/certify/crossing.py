@@ -7,7 +7,7 @@ from isobatch.models.spec.images import Images
 from isobatch.pipeline.race.crossing import Opening
 from isobatch.pipeline.workers.wire import Crossing
 
-Kind = Literal["batch", "copies", "ties"]
+RangeKind = Literal["batch", "copies", "ties"]
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class RangeAsked(Opening):
 
 
 @dataclass(frozen=True)
-class Ran(Crossing):
+class ComparisonRan(Crossing):
     """One comparison at N: of a batch of distinct images, of copies of one image, or of layers on rounding ties."""
 
     n: int
-    kind: Kind
+    kind: RangeKind
     differing: int  # rows whose bytes differ; on ties output elements
     flipped: int = 0  # rows whose top-1 differs
     layers: int = 0  # integer layers put on ties

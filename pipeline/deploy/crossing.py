@@ -22,7 +22,7 @@ class WriteAsked(Crossing):
 
 
 @dataclass(frozen=True)
-class Written(Crossing):
+class DeploymentWritten(Crossing):
     """What the written variant needs beside its files."""
 
     serving: Mapping[str, Any]  # what has to be set

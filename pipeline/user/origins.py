@@ -11,7 +11,7 @@ from isobatch.pipeline.explain.origins import explain_origins
 from isobatch.pipeline.explain.search_bounds import DEFAULT
 from isobatch.pipeline.records.wording import counted, sizes
 from isobatch.pipeline.user.noted import batches
-from isobatch.pipeline.user.results import BatchInvariance, Origin
+from isobatch.pipeline.user.results import BatchInvariance, OriginInShort
 
 SEED = 0
 LEAK = "neighbour-leak"
@@ -26,8 +26,8 @@ _LOCATED = 8  # examples that the origins are located on, at most, unless more a
 class Start:
     """Where differences start. In words the first comes first, unless the largest lets values of other examples in."""
 
-    first: Origin  # runs first
-    largest: Origin  # of the largest difference
+    first: OriginInShort  # runs first
+    largest: OriginInShort  # of the largest difference
     mechanism: str  # of the largest
     count: int  # origins in all
 
@@ -95,8 +95,8 @@ def _batch(rows: NDArray[Any], result: BatchInvariance, n: int) -> NDArray[Any]:
     return values
 
 
-def _origin(finding: LayerFinding) -> Origin:
-    return Origin(layer=finding.layer.name, kind=finding.layer.kind, batch_sizes=tuple(finding.batch_sizes))
+def _origin(finding: LayerFinding) -> OriginInShort:
+    return OriginInShort(layer=finding.layer.name, kind=finding.layer.kind, batch_sizes=tuple(finding.batch_sizes))
 
 
 MECHANISMS = (*LEAKS, "dynamic-scale")

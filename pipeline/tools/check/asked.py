@@ -12,7 +12,7 @@ from isobatch.pipeline.config.variants import known
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.workers.wire import Crossing
 
-Kind = Literal["torchvision", "timm", "checkpoint", "onnx", "factory"]
+NetworkKind = Literal["torchvision", "timm", "checkpoint", "onnx", "factory"]
 Shapes = tuple[tuple[int, ...], ...]
 
 _MOST_VALUES = 1 << 28
@@ -24,7 +24,7 @@ _OTHER = {".ort", ".xml", ".tflite", ".engine", ".plan", ".mlmodel", ".mlpackage
 class Target:
     """The network: a classifier of torchvision or timm, one with a file's weights, an ONNX file, a factory's."""
 
-    kind: Kind
+    kind: NetworkKind
     name: str  # as given
     model: str = ""  # of torchvision's and timm's
     weights: str = "auto"  # likewise

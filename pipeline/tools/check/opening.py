@@ -38,7 +38,7 @@ _MOST_BESIDE = 1 << 31
 class Opened:
     """A network that can be run."""
 
-    compared: Any  # as ``isobatch.pipeline.user.checks.Network``
+    compared: Any  # a ``ComparedNetwork`` of ``user.checks``
     watched: Any  # its runner
     shapes: Shapes  # of one example
     weights: str = ""  # which ones, in words

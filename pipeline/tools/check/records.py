@@ -4,7 +4,7 @@ from typing import Literal
 
 from isobatch.pipeline.records.errors import Exit, worst
 from isobatch.pipeline.records.study import Record, Tool
-from isobatch.pipeline.user.results import BatchSize, Origin
+from isobatch.pipeline.user.results import BatchSize, OriginInShort
 
 Verdict = Literal["batch-invariant", "batch-variant", "not-repeatable", "unverified"]
 
@@ -27,8 +27,8 @@ class VariantChecked(Record):
     classes: tuple[tuple[int, ...], ...] = ()  # N whose rows are equal
     closed: str = ""  # why origins were not sought
     origins: int = 0  # how many there are
-    first: Origin | None = None  # the one that runs first
-    largest: Origin | None = None  # the one that differs most
+    first: OriginInShort | None = None  # the one that runs first
+    largest: OriginInShort | None = None  # the one that differs most
     mechanism: str | None = None  # by which the largest differs
     mixes: bool | None = None  # whether other neighbours at the same N change an image's row
     repairable: bool | None = None  # whether layers run in other shapes may repair it

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from isobatch.models.spec.outcome import Outcome
 from isobatch.pipeline.compare.comparisons import comparisons
 from isobatch.pipeline.compare.margins import leave_one_out, margin_screen, observations
-from isobatch.pipeline.decide.verdict import Tested as OneCondition  # pytest would collect a class named Test...
-from isobatch.pipeline.decide.verdict import inputs_verdict, repeatable, worst
+from isobatch.pipeline.decide.verdict import ConditionTested, inputs_verdict, repeatable, worst_verdict
 from isobatch.pipeline.evidence.evidence import Pass
 from isobatch.pipeline.records.study import InputsVerdict
 from tests import fakes
@@ -29,7 +28,7 @@ def judged(
 ) -> InputsVerdict | None:
     first = run(network, n_images, batch_sizes, clips=clips, inputs=inputs)
     second = run(network, n_images, batch_sizes, round_=1, clips=clips, inputs=inputs)
-    return inputs_verdict([OneCondition(CONDITION, first, comparisons(first, second, None, CONDITION))], n_images)
+    return inputs_verdict([ConditionTested(CONDITION, first, comparisons(first, second, None, CONDITION))], n_images)
 
 
 def verdict_of(network: Network) -> InputsVerdict:
@@ -56,7 +55,7 @@ def test_raw_rows_have_no_margin_and_so_no_exposed_images() -> None:
     ):
         evidence = replace(run(network), outcome=Outcome(kind="raw"))
         set_verdict = inputs_verdict(
-            [OneCondition(CONDITION, evidence, comparisons(evidence, None, None, CONDITION))], 6
+            [ConditionTested(CONDITION, evidence, comparisons(evidence, None, None, CONDITION))], 6
         )
         assert set_verdict is not None and (set_verdict.verdict, set_verdict.margin) == (verdict, None)
 
@@ -125,7 +124,7 @@ def test_one_percent_at_the_limits_is_still_valid() -> None:
 
 def test_a_verdict_without_a_repeat_says_so() -> None:
     evidence = run(fakes.faithful(ROWS))
-    verdict = inputs_verdict([OneCondition(CONDITION, evidence, comparisons(evidence, None, None, CONDITION))], 6)
+    verdict = inputs_verdict([ConditionTested(CONDITION, evidence, comparisons(evidence, None, None, CONDITION))], 6)
     assert verdict is not None
     assert verdict.decided_by.why.endswith("(4 batched comparisons). No call was repeated.")
 
@@ -142,24 +141,24 @@ def test_flips_are_united_over_conditions() -> None:
     for threads, network in [(1, flips(0)), (2, flips(1))]:
         condition = CONDITION.model_copy(update={"threads": threads})
         evidence = run(network)
-        tested.append(OneCondition(condition, evidence, comparisons(evidence, None, None, condition)))
+        tested.append(ConditionTested(condition, evidence, comparisons(evidence, None, None, condition)))
     verdict = inputs_verdict(tested, 6)
     assert verdict is not None
     assert verdict.top1_flips == 2
 
 
-def with_a_cap(first: int, stop: int, network: Network, isa: str = "avx2") -> OneCondition:
+def with_a_cap(first: int, stop: int, network: Network, isa: str = "avx2") -> ConditionTested:
     """A condition under which only some images were run."""
     passes = (Pass("singles", 1, first, stop), Pass("batched", 2, first, stop - (stop - first) % 2))
     condition = CONDITION.model_copy(update={"isa": isa})
     evidence = run(network, passes=passes)
-    return OneCondition(condition, evidence, comparisons(evidence, None, None, condition))
+    return ConditionTested(condition, evidence, comparisons(evidence, None, None, condition))
 
 
 @pytest.mark.parametrize(("first", "stop"), [(0, 2), (2, 5), (4, 6)])
 def test_conditions_may_have_run_different_images(first: int, stop: int) -> None:
     whole = run(fakes.faithful(ROWS))
-    plain = OneCondition(CONDITION, whole, comparisons(whole, None, None, CONDITION))
+    plain = ConditionTested(CONDITION, whole, comparisons(whole, None, None, CONDITION))
     verdict = inputs_verdict([plain, with_a_cap(first, stop, fakes.faithful(ROWS))], 6)
     assert verdict is not None
     assert verdict.verdict == "batch-invariant"
@@ -183,7 +182,7 @@ def test_margins_and_flips_are_combined_by_image_whichever_condition_comes_first
         return out
 
     whole = run(fakes.faithful(ROWS))
-    plain = OneCondition(CONDITION, whole, comparisons(whole, None, None, CONDITION))
+    plain = ConditionTested(CONDITION, whole, comparisons(whole, None, None, CONDITION))
     capped = with_a_cap(3, 6, flip)
     for tested in ([plain, capped], [capped, plain]):
         verdict = inputs_verdict(tested, 6)
@@ -205,9 +204,9 @@ def test_the_worst_set_stands_for_the_variant() -> None:
     good = judged(fakes.faithful(ROWS), inputs="digits")
     bad = judged(fakes.swapped_rows(ROWS), inputs="photos")
     assert good is not None and bad is not None
-    assert worst([good, bad]) is bad
-    assert worst([good, good.model_copy()]) is good
-    assert worst([]) is None
+    assert worst_verdict([good, bad]) is bad
+    assert worst_verdict([good, good.model_copy()]) is good
+    assert worst_verdict([]) is None
 
 
 def test_repeatable_is_unknown_where_nothing_was_repeated() -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from isobatch.pipeline.compare import verdict as verdicts
 from isobatch.pipeline.compare.comparisons import comparisons
+from isobatch.pipeline.decide import verdict as verdicts
 from isobatch.pipeline.evidence.by_value import first_round, second_round
 from isobatch.pipeline.evidence.evidence import Pass
 from isobatch.pipeline.evidence.parts import cut, passes_within
@@ -74,7 +74,7 @@ def verdict(network: fakes.Network, n_images: int = 16) -> InputsVerdict:
     first = fakes.run(network, n_images, passes=first_round(n_images, SIZES))
     second = fakes.run(network, n_images, passes=second_round(n_images, SIZES), round_=1)
     made = comparisons(first, second, None, fakes.CONDITION)
-    set_verdict = verdicts.inputs_verdict([verdicts.Tested(fakes.CONDITION, first, made)], n_images)
+    set_verdict = verdicts.inputs_verdict([verdicts.ConditionTested(fakes.CONDITION, first, made)], n_images)
     assert set_verdict is not None
     return set_verdict
 

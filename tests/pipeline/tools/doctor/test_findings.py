@@ -11,7 +11,7 @@ import pytest
 from isobatch.models.registry import all_variants
 from isobatch.pipeline.tools.doctor import examine as machine
 from isobatch.pipeline.tools.doctor.findings import (
-    Finding,
+    Checkup,
     Probes,
     compiler_findings,
     device_findings,
@@ -41,11 +41,11 @@ HEALTHY = Probes(
 
 def variants(
     probes: Probes = HEALTHY, flags: frozenset[str] = FLAGS, installed: Mapping[str, str] = INSTALLED
-) -> dict[str, Finding]:
+) -> dict[str, Checkup]:
     return {finding.name: finding for finding in variant_findings(all_variants(), flags, PINS, installed, probes)}
 
 
-def states(findings: Mapping[str, Finding], state: str) -> set[str]:
+def states(findings: Mapping[str, Checkup], state: str) -> set[str]:
     return {name for name, finding in findings.items() if finding.state == state}
 
 
