@@ -22,6 +22,15 @@ class RangeAsked(Opening):
 
 
 @dataclass(frozen=True)
+class Filled(Crossing):
+    """How many images are the input set's own, labelled ones, and drawn ones: see the record ``FilledWith``."""
+
+    own: int
+    labelled: int = 0
+    drawn: int = 0
+
+
+@dataclass(frozen=True)
 class Ran(Crossing):
     """One comparison at N: of a batch of distinct images, or of copies of one, the rows whose bytes differ, and whose
     top-1 does; of so many integer ``layers`` on rounding ties, of so many output ``elements`` those that differ.
@@ -33,3 +42,11 @@ class Ran(Crossing):
     flipped: int = 0
     layers: int = 0
     elements: int = 0
+
+
+@dataclass(frozen=True)
+class RangeTold(Crossing):
+    """What the worker tells on its way: where the images are from, once; then each comparison."""
+
+    filled_with: Filled | None = None
+    ran: Ran | None = None

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch.models.spec.change import AS_BEFORE, UNCHANGED, Change, OwnThreads
 from isobatch.models.spec.discover import discover
 from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.models.spec.runner import Runner
@@ -55,17 +56,15 @@ class Candidate:
     """One way to repair. ``build``: from a live native runner, of any thread count, to the repaired one.
 
     ``layers``: how many it changes. ``serving``: what a deployment must do besides loading the artifact. ``bitwise``:
-    False where only the outcome is to be kept. ``change``: what ``build`` does to the network, as plain values from
-    which ``pipeline.deploy.in_worker`` does it again: {"canonical": rules by layer}, {"scales": kind, "examples":
-    count}, {"one_graph": true}, {"switches": options} or {"recheck": margin}.
+    False where only the outcome is to be kept. ``change``: what ``build`` does to the network.
     """
 
     build: Callable[[Any], Runner]
     how: str
     layers: tuple[str, ...] = ()
-    serving: Mapping[str, int] = field(default_factory=dict)
+    serving: OwnThreads = AS_BEFORE
     bitwise: bool = True
-    change: Mapping[str, Any] = field(default_factory=dict)
+    change: Change = UNCHANGED
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The choice verified at every N: what a worker does, and what follows. Runners have differences at known N."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import Artifact, RunnerSettings
 from isobatch.pipeline.certify import in_worker
 from isobatch.pipeline.certify import stage as certify_stage
-from isobatch.pipeline.certify.crossing import RangeAsked
+from isobatch.pipeline.certify.crossing import Filled, Ran, RangeAsked, RangeTold
 from isobatch.pipeline.certify.in_worker import gathered, verify_range
 from isobatch.pipeline.certify.stage import OUT_OF_TIME, certify
 from isobatch.pipeline.inputs.storing import store_images
@@ -62,22 +63,26 @@ def test_batches_are_filled_with_labelled_images_then_with_drawn_ones_and_with_n
     own = stored(tmp_path, 4, 0)
     labelled = stored(tmp_path, 6, 0, "labelled")  # the same generator: its first four are the set's own
     images, filled_with = gathered(own, [labelled], 8, seed=1)
-    assert filled_with == {"own": 4, "labelled": 2, "drawn": 2}
+    assert filled_with == Filled(own=4, labelled=2, drawn=2)
     assert len({one.tobytes() for one in images}) == len(images) == 8
     assert images[:6].tobytes() == labelled.read(0, 6).tobytes()
     fewer, filled_with = gathered(own, [], 2, seed=1)
-    assert filled_with == {"own": 2, "labelled": 0, "drawn": 0} and len(fewer) == 2
+    assert filled_with == Filled(own=2) and len(fewer) == 2
 
 
 def told(
     monkeypatch: pytest.MonkeyPatch, runner: Any, images: Images, variant: str = "fp32", **more: Any
-) -> list[dict[str, Any]]:
+) -> list[RangeTold]:
     monkeypatch.setattr(in_worker, "opened", lambda payload, stack: Opened(runner, runner))
     opens = Opening(variant, RunnerSettings(2), NO_ARTIFACT, images, images, None, most=max(SIZES))
     payload = RangeAsked(**vars(opens), sizes=SIZES, labelled=(), seed=0, seconds=1e6, ties=True).to_json()
     found: list[dict[str, Any]] = []
     verify_range(payload | more, found.append)
-    return found
+    return [RangeTold.of(json.loads(json.dumps(event))) for event in found]
+
+
+def ran(told: list[RangeTold], ties: bool = False) -> list[Ran]:
+    return [event.ran for event in told if event.ran and (event.ran.kind == "ties") == ties]
 
 
 @pytest.mark.parametrize(("n", "kind"), [(5, "batch"), (3, "copies")])
@@ -85,9 +90,9 @@ def test_every_n_is_run_with_a_batch_and_with_copies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n: int, kind: str
 ) -> None:
     found = told(monkeypatch, Plain(at(n, kind)), stored(tmp_path, 4, 0))
-    assert found[0] == {"filled_with": {"own": 4, "labelled": 0, "drawn": 2}}
-    assert [(one["n"], one["kind"]) for one in found[1:]] == [(k, w) for k in SIZES for w in ("batch", "copies")]
-    assert [(one["n"], one["kind"], one["differing"]) for one in found[1:] if one["differing"]] == [(n, kind, 1)]
+    assert found[0] == RangeTold(Filled(own=4, drawn=2)) and len(ran(found)) == len(found) - 1
+    assert [(one.n, one.kind) for one in ran(found)] == [(k, w) for k in SIZES for w in ("batch", "copies")]
+    assert [(one.n, one.kind, one.differing) for one in ran(found) if one.differing] == [(n, kind, 1)]
 
 
 def test_integer_layers_are_put_on_rounding_ties(
@@ -103,11 +108,10 @@ def test_integer_layers_are_put_on_rounding_ties(
             found = told(monkeypatch, runner, images, "int8-x86", sizes=[2, 3])
             rule = {"canonical": {"layer1.0.conv1": {"size": 1}}}
             mended = told(monkeypatch, runner, images, "int8-x86", sizes=[2], delivery={"change": rule, "serving": {}})
-    ties = [one for one in found if one.get("kind") == "ties"]
-    assert [one["n"] for one in ties] == [1, 2, 3] and ties[1]["layers"] > 20
-    assert all(one["differing"] > 0 and one["elements"] > one["differing"] for one in ties[1:])
-    left = [one for one in mended if one.get("kind") == "ties"]
-    assert left[0]["layers"] == ties[0]["layers"] - 1  # a layer in one shape never sees the caller's N
+    ties = ran(found, ties=True)
+    assert [one.n for one in ties] == [1, 2, 3] and ties[1].layers > 20
+    assert all(one.differing > 0 and one.elements > one.differing for one in ties[1:])
+    assert ran(mended, ties=True)[0].layers == ties[0].layers - 1  # a layer in one shape never sees the caller's N
 
 
 class Line:
