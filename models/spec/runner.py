@@ -7,6 +7,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch.models.spec.change import Canonical as Canonical  # what runners are asked for
 from isobatch.models.spec.words import Effective
 
 
@@ -77,17 +78,6 @@ class Inspectable(Protocol):
 
     def replay(self, layer: str, inputs: Rows) -> Rows:
         """This layer alone on these inputs, with the kernels and settings of the deployed run."""
-
-
-@dataclass(frozen=True)
-class Canonical:
-    """How a layer is run so that its rows cannot depend on N: in calls of exactly ``size`` rows, a last one padded."""
-
-    size: int
-    # Calls of ``least`` to so many rows are one class with ``size`` already: they go through unchanged, and a last part
-    # of as many needs no padding (0: none). Fewer rows than ``least`` are padded to ``least``.
-    up_to: int = 0
-    least: int = 1
 
 
 @runtime_checkable

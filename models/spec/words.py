@@ -49,6 +49,13 @@ class VariantSpec:
     devices: tuple[str, ...] = ("cpu",)  # where it can run; under another ``--device`` it stays on the CPU
 
 
+class Family:
+    """A table of variants, and its place (``order``) among the tables: a plug-in of ``models/variants``."""
+
+    def __init__(self, *rows: VariantSpec, order: int) -> None:
+        self.rows, self.order = rows, order
+
+
 class Remark(NamedTuple):
     """A warning that a report carries: its code, and its text for the user."""
 

@@ -22,6 +22,15 @@ class RangeAsked(Opening):
 
 
 @dataclass(frozen=True)
+class Filled(Crossing):
+    """How many images are the input set's own, labelled ones, and drawn ones: see the record ``FilledWith``."""
+
+    own: int
+    labelled: int = 0
+    drawn: int = 0
+
+
+@dataclass(frozen=True)
 class ComparisonRan(Crossing):
     """One comparison at N: of a batch of distinct images, of copies of one image, or of layers on rounding ties."""
 
@@ -31,3 +40,11 @@ class ComparisonRan(Crossing):
     flipped: int = 0  # rows whose top-1 differs
     layers: int = 0  # integer layers put on ties
     elements: int = 0  # of their output, compared
+
+
+@dataclass(frozen=True)
+class RangeTold(Crossing):
+    """What the worker tells on its way: where the images are from, once; then each comparison."""
+
+    filled_with: Filled | None = None
+    ran: ComparisonRan | None = None

@@ -59,7 +59,7 @@ def asked_for(study: Study, run: Path, variant: str | None, timeout_s: float) ->
         text = f"{name} runs code that is {code} ({study.weights.model}), and only numbers are shipped"
         raise UsageError("not-deployable", f"{text}: ship an ort- variant of it")
     repair = next((r for r in native.repairs or () if r.name == rung), None) if rung else None
-    if rung and (repair is None or repair.delivery is None or "recheck" in repair.delivery.change):
+    if rung and (repair is None or repair.delivery is None or repair.delivery.change.recheck is not None):
         text = f"{name} cannot be made of files: its repair keeps top-1 only"
         raise UsageError("not-deployable", f"{text}. {PROGRAM} repair --variant {native_name} writes one")
     return DeployRequest(study, run, name, native, every[name], repair, timeout_s)

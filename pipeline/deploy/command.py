@@ -10,6 +10,7 @@ from typing import Any
 
 from isobatch.models.registry import find_variant
 from isobatch.models.shared.scratch import Scratch
+from isobatch.models.spec.change import UNCHANGED
 from isobatch.models.spec.images import Images
 from isobatch.pipeline.config.flags import VERSION
 from isobatch.pipeline.deploy.asked import DeployRequest, asked_for, main_set
@@ -80,7 +81,7 @@ def deploy(study: Study, run: Path, variant: str | None, folder: Path, timeout_s
             artifact=artifact,
             settings=kept.setting.runner,
             images=images,
-            change=asked.delivery.change if asked.delivery else {},
+            change=asked.delivery.change if asked.delivery else UNCHANGED,
             folder=str(model),
         ).to_json()
         answer = workers.call(kept.setting.environment, "isobatch.pipeline.deploy.in_worker:write", wanted)
@@ -110,9 +111,8 @@ def _proved(
     threads = kept.setting.runner.threads
     settings = {**written, "environment": _caps(kept)}
     if asked.delivery:
-        own = dict(asked.delivery.serving)
-        threads = own.pop("threads", threads)
-        settings |= own
+        threads = asked.delivery.serving.threads or threads
+        settings["streams"] = asked.delivery.serving.streams
     largest = largest_tested(asked.native, kept.inputs, asked.shown.range)
     shown = serving(
         find_variant(asked.native.name).runtime,

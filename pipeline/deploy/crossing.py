@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from isobatch.models.spec.change import Change
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import Artifact, RunnerSettings
 from isobatch.pipeline.workers.wire import Crossing
@@ -17,7 +18,7 @@ class WriteAsked(Crossing):
     artifact: Artifact
     settings: RunnerSettings
     images: Images
-    change: Mapping[str, Any]  # what makes the repaired self: see ``rungs.Candidate``
+    change: Change  # what makes the repaired self
     folder: str
 
 

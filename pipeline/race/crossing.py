@@ -1,12 +1,12 @@
 """What the race and its contestants' workers tell each other."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from isobatch.models.spec.change import Remade
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.models.spec.words import Artifact, RunnerSettings
@@ -15,14 +15,14 @@ from isobatch.pipeline.workers.wire import Crossing
 
 @dataclass(frozen=True)
 class Opening(Crossing):
-    """What a worker opens as it is shipped: a variant, or its repaired self made again from its ``Delivery``."""
+    """What a worker opens as it is shipped: a variant, or its repaired self made again."""
 
     variant: str
     settings: RunnerSettings
     artifact: Artifact
     images: Images
     examples: Images  # on which the repair was found
-    delivery: Mapping[str, Any] | None
+    delivery: Remade | None
     outcome: Outcome = field(default=CLASSES, kw_only=True)
     most: int = field(kw_only=True)  # the largest N that it is given
 

@@ -7,8 +7,10 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema, field_serializer, model_validator
 
+from isobatch.models.spec.change import AS_BEFORE, Change, OwnThreads
+from isobatch.models.spec.plain import without_defaults
 from isobatch.models.spec.words import CudaOptions
 
 SCHEMA_VERSION = 1
@@ -432,16 +434,20 @@ RepairState = Literal["holds", "holds-top1", "fails", "out-of-time", "not-tried"
 
 
 class Delivery(Record):
-    """What ``deploy`` needs to make a repaired network again: see ``isobatch.pipeline.repair.rungs.Candidate``.
+    """What ``deploy`` needs to make a repaired network again; written without what is at its default.
 
     ``inputs``: the set whose first images were the examples.
     ``sha256``: of the rewritten graph, where it is one.
     """
 
     inputs: str
-    change: dict[str, Any]
-    serving: dict[str, int] = {}
+    change: Change
+    serving: OwnThreads = AS_BEFORE
     sha256: str | None = None
+
+    @field_serializer("change", "serving")
+    def _written(self, values: Change | OwnThreads) -> dict[str, Any]:
+        return without_defaults(values)
 
 
 class RangeFailure(Record):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from isobatch.models.spec.change import AS_BEFORE, Change, OwnThreads
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.outcome import Outcome
 from isobatch.models.spec.words import Artifact
@@ -23,8 +24,8 @@ class Attempt(Crossing):
     how: str = ""
     bitwise: bool = True
     layers: tuple[str, ...] = ()
-    serving: Mapping[str, int] | None = None
-    change: Mapping[str, Any] | None = None  # as ``rungs.Candidate`` has it: how the repaired network is made again
+    serving: OwnThreads = AS_BEFORE
+    change: Change | None = None  # how the repaired network is made again
     sha256: str | None = None  # of a rewritten graph
     holds: bool | None = None  # whether it kept what it is to keep, over all of the scope; None: it was not run
     verified: tuple[Verified, ...] = ()

@@ -51,8 +51,9 @@ def prove_and_deliver(stages: Stages, tried: RepairFound, scratch: Path, folder:
 
     Raises NoRepair where it does not hold there.
     """
-    settings = dict(tried.answer.serving)
-    threads = [settings.pop("threads")] if "threads" in settings else list(stages.config.threads)
+    own = tried.chosen.serving
+    settings = {**tried.answer.serving, "streams": own.streams}
+    threads = [own.threads] if own.threads else list(stages.config.threads)
     files = Files(_serving(stages, tried, settings, max(threads)), model_files(scratch / MODEL))
     every = [prepared.evaluation for prepared in tried.sets]
     inputs = [

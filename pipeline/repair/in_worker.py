@@ -118,12 +118,11 @@ def _written(asked: RepairAsked, tried: list[Tried], runner: Any) -> RepairMade:
             except VariantUnavailable as error:
                 unwritten.append(f"{chosen.name}: {error.reason}")
                 continue
-        settings = serving | dict(chosen.candidate.serving)
         native = None
         with contextlib.suppress(VariantUnavailable):  # without it the memory of the two cannot be compared
             if chosen.name != UNREPAIRED:
                 native = runner.write(Path(asked.native))
-        return RepairMade(tuple(attempts(tried)), tried.index(chosen), settings, tuple(unwritten), native)
+        return RepairMade(tuple(attempts(tried)), tried.index(chosen), serving, tuple(unwritten), native)
     return RepairMade(tuple(attempts(tried)), None, {}, tuple(unwritten))
 
 

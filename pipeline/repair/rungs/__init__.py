@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch.models.spec.change import AS_BEFORE, UNCHANGED, Change, OwnThreads
 from isobatch.models.spec.discover import discover
 from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.models.spec.runner import Runner
@@ -53,12 +54,9 @@ class Candidate:
     build: Callable[[Any], Runner]  # from a live native runner, of any thread count, to the repaired one
     how: str
     layers: tuple[str, ...] = ()  # how many it changes
-    serving: Mapping[str, int] = field(default_factory=dict)  # what a deployment must do besides loading the artifact
+    serving: OwnThreads = AS_BEFORE  # what a deployment must do besides loading the artifact
     bitwise: bool = True  # False where only the outcome is to be kept
-    # What ``build`` does to the network, as plain values from which ``pipeline.deploy.in_worker`` does it again:
-    # {"canonical": rules by layer}, {"scales": kind, "examples": count}, {"one_graph": true}, {"switches": options} or
-    # {"recheck": margin}.
-    change: Mapping[str, Any] = field(default_factory=dict)
+    change: Change = UNCHANGED  # what ``build`` does to the network
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The choice verified at every N: what a worker does, and what follows. Runners have differences at known N."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import Artifact, RunnerSettings
 from isobatch.pipeline.certify import in_worker
 from isobatch.pipeline.certify import stage as certify_stage
-from isobatch.pipeline.certify.crossing import RangeAsked
+from isobatch.pipeline.certify.crossing import ComparisonRan, Filled, RangeAsked, RangeTold
 from isobatch.pipeline.certify.in_worker import gathered, verify_range
 from isobatch.pipeline.certify.stage import OUT_OF_TIME, certify
 from isobatch.pipeline.inputs.storing import store_images
@@ -62,22 +63,26 @@ def test_batches_are_filled_with_labelled_images_then_with_drawn_ones_and_with_n
     own = stored(tmp_path, 4, 0)
     labelled = stored(tmp_path, 6, 0, "labelled")  # the same generator: its first four are the set's own
     images, filled_with = gathered(own, [labelled], 8, seed=1)
-    assert filled_with == {"own": 4, "labelled": 2, "drawn": 2}
-    assert len({image.tobytes() for image in images}) == len(images) == 8
+    assert filled_with == Filled(own=4, labelled=2, drawn=2)
+    assert len({answer.tobytes() for answer in images}) == len(images) == 8
     assert images[:6].tobytes() == labelled.read(0, 6).tobytes()
     fewer, filled_with = gathered(own, [], 2, seed=1)
-    assert filled_with == {"own": 2, "labelled": 0, "drawn": 0} and len(fewer) == 2
+    assert filled_with == Filled(own=2) and len(fewer) == 2
 
 
 def told(
     monkeypatch: pytest.MonkeyPatch, runner: Any, images: Images, variant: str = "fp32", **more: Any
-) -> list[dict[str, Any]]:
+) -> list[RangeTold]:
     monkeypatch.setattr(in_worker, "opened", lambda payload, stack: Runners(runner, runner))
     opens = Opening(variant, RunnerSettings(2), NO_ARTIFACT, images, images, None, most=max(SIZES))
     payload = RangeAsked(**vars(opens), sizes=SIZES, labelled=(), seed=0, seconds=1e6, ties=True).to_json()
     tellings: list[dict[str, Any]] = []
     verify_range(payload | more, tellings.append)
-    return tellings
+    return [RangeTold.of(json.loads(json.dumps(event))) for event in tellings]
+
+
+def ran(told: list[RangeTold], ties: bool = False) -> list[ComparisonRan]:
+    return [event.ran for event in told if event.ran and (event.ran.kind == "ties") == ties]
 
 
 @pytest.mark.parametrize(("n", "kind"), [(5, "batch"), (3, "copies")])
@@ -85,13 +90,9 @@ def test_every_n_is_run_with_a_batch_and_with_copies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n: int, kind: str
 ) -> None:
     answers = told(monkeypatch, Plain(at(n, kind)), stored(tmp_path, 4, 0))
-    assert answers[0] == {"filled_with": {"own": 4, "labelled": 0, "drawn": 2}}
-    assert [(answer["n"], answer["kind"]) for answer in answers[1:]] == [
-        (k, w) for k in SIZES for w in ("batch", "copies")
-    ]
-    assert [(answer["n"], answer["kind"], answer["differing"]) for answer in answers[1:] if answer["differing"]] == [
-        (n, kind, 1)
-    ]
+    assert answers[0] == RangeTold(Filled(own=4, drawn=2)) and len(ran(answers)) == len(answers) - 1
+    assert [(answer.n, answer.kind) for answer in ran(answers)] == [(k, w) for k in SIZES for w in ("batch", "copies")]
+    assert [(answer.n, answer.kind, answer.differing) for answer in ran(answers) if answer.differing] == [(n, kind, 1)]
 
 
 def test_integer_layers_are_put_on_rounding_ties(
@@ -107,11 +108,10 @@ def test_integer_layers_are_put_on_rounding_ties(
             answers = told(monkeypatch, runner, images, "int8-x86", sizes=[2, 3])
             rule = {"canonical": {"layer1.0.conv1": {"size": 1}}}
             mended = told(monkeypatch, runner, images, "int8-x86", sizes=[2], delivery={"change": rule, "serving": {}})
-    ties = [answer for answer in answers if answer.get("kind") == "ties"]
-    assert [answer["n"] for answer in ties] == [1, 2, 3] and ties[1]["layers"] > 20
-    assert all(answer["differing"] > 0 and answer["elements"] > answer["differing"] for answer in ties[1:])
-    left = [answer for answer in mended if answer.get("kind") == "ties"]
-    assert left[0]["layers"] == ties[0]["layers"] - 1  # a layer in one shape never sees the caller's N
+    ties = ran(answers, ties=True)
+    assert [answer.n for answer in ties] == [1, 2, 3] and ties[1].layers > 20
+    assert all(answer.differing > 0 and answer.elements > answer.differing for answer in ties[1:])
+    assert ran(mended, ties=True)[0].layers == ties[0].layers - 1  # a layer in one shape never sees the caller's N
 
 
 class Line:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from isobatch.models.spec.change import Change
 from isobatch.models.spec.repairable import Deployable
 from isobatch.pipeline.deploy.in_worker import changed
 from isobatch.pipeline.explain.findings import Located
@@ -40,9 +41,8 @@ def test_a_switch_that_has_the_property_is_turned_for_each_call_and_put_back() -
     with opened(with_planted(UnlessDeterministic())) as runner:
         attempt = climbed(runner)
         assert attempt.holds and attempt.how == "torch.use_deterministic_algorithms(True)"
-        change = dict(attempt.change or {})
-        assert change == {"switches": {"deterministic_algorithms": True}}
-        with changed(runner, change, IMAGES) as again:
+        assert attempt.change == Change(switches={"deterministic_algorithms": True})
+        with changed(runner, attempt.change, IMAGES) as again:
             alone = np.concatenate([again.run(image[None]) for image in IMAGES])
             assert again.run(IMAGES).tobytes() == alone.tobytes() != runner.run(IMAGES).tobytes()
             assert isinstance(again, Deployable)
