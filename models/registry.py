@@ -2,26 +2,23 @@
 
 import contextlib
 import importlib
-import pkgutil
 from collections.abc import Callable
 from functools import cache
 from importlib import metadata
 from typing import Any
 
-from isobatch.models import variants
 from isobatch.models.machine.cpp_compiler import REMEDY, compiler
 from isobatch.models.shared.extras import to_add
+from isobatch.models.spec.discover import discover
 from isobatch.models.spec.nearest import did_you_mean
-from isobatch.models.spec.words import VariantSpec
+from isobatch.models.spec.words import Family, VariantSpec
 
 
 @cache
 def all_variants() -> tuple[VariantSpec, ...]:
-    """Every variant, in table order: the ``VARIANTS`` of each module in ``models.variants``, by its ``ORDER``."""
-    names = [name for _, name, _ in pkgutil.iter_modules(variants.__path__)]
-    tables = [importlib.import_module(f"{variants.__name__}.{name}") for name in names]
-    tables = sorted((table for table in tables if hasattr(table, "VARIANTS")), key=lambda table: table.ORDER)
-    rows = tuple(row for table in tables for row in table.VARIANTS)
+    """Every variant, in table order: the rows of each ``Family`` in ``models.variants``, by its ``order``."""
+    families = discover("isobatch.models.variants", Family).values()
+    rows = tuple(row for family in sorted(families, key=lambda family: family.order) for row in family.rows)
     if len({row.name for row in rows}) != len(rows):
         raise ValueError("two variants share one name: every row in models/variants needs its own")
     return rows

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from isobatch.models import variants
+from isobatch.models.registry import all_variants
 from isobatch.pipeline.compare.metrics import Metric, all_metrics, measure_all
 from isobatch.pipeline.explain.causes import Cause, all_causes, explain_origin
 from isobatch.pipeline.records.study import Comparison
@@ -143,8 +146,8 @@ def test_a_cause_has_a_test_of_its_own(cause: Cause) -> None:
 
 @causes
 def test_a_layer_whose_rows_are_independent_is_given_no_cause(cause: Cause) -> None:
-    found = explain_origin(examined(lambda rows: rows * 3), [cause])
-    assert (found.mechanism, found.triggers) == ("unexplained", ())
+    explanation = explain_origin(examined(lambda rows: rows * 3), [cause])
+    assert (explanation.mechanism, explanation.triggers) == ("unexplained", ())
 
 
 def test_no_two_causes_share_a_name_or_a_place() -> None:
@@ -158,3 +161,11 @@ def test_probing_leaves_the_rows_as_they_were() -> None:
     before = [part.tobytes() for part in subject.inputs]
     explain_origin(subject)
     assert [part.tobytes() for part in subject.inputs] == before
+
+
+def test_a_table_of_variants_without_a_family_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bare.py").write_text("VARIANTS = ()\n")
+    monkeypatch.setattr(variants, "__path__", [*variants.__path__, str(tmp_path)])
+    with pytest.raises(TypeError, match=r"variants\.bare holds 0 objects of type Family"):
+        all_variants.__wrapped__()
+    del sys.modules[f"{variants.__name__}.bare"]

@@ -18,7 +18,7 @@ from isobatch.models.ort.external_data import find_messages, take_in
 from isobatch.models.ort.freed import require_one_batch, with_free_batch
 from isobatch.models.ort.interface import inputs_of, real_inputs, tidy_free_axes, to_store
 from isobatch.models.ort.output_shapes import infer_output_shapes, learn_output_shapes
-from isobatch.models.ort.session import in_words, open_session
+from isobatch.models.ort.session import open_session, ort_words
 from isobatch.models.shared.regular_files import Altered, read_regular
 from isobatch.models.spec.interface import Input
 from isobatch.models.spec.nearest import nearest
@@ -30,12 +30,12 @@ _OLDEST_RUN, _RAISED_TO = 7, 17  # opsets: below the first onnxruntime promises 
 
 @dataclass(frozen=True)
 class CheckedModel:
-    """A model that passed. ``model`` holds every tensor itself; ``height`` and ``width`` are None where free."""
+    """A model that passed."""
 
-    model: onnx.ModelProto
+    model: onnx.ModelProto  # holds every tensor itself
     sha256: str  # of the file; of all its digests with external data, and with a batch that was turned of that too
-    height: int | None
-    width: int | None
+    height: int | None  # None where free
+    width: int | None  # likewise
     notes: tuple[str, ...] = ()  # what the user should know of it
     inputs: tuple[Input, ...] = ()
 
@@ -160,7 +160,7 @@ def _check_validity(model: onnx.ModelProto, path: Path) -> None:
         open_session(model.SerializeToString(), threads=1, optimise=False, quiet=True)
     except Exception as error:  # onnxruntime's exceptions share no public base class
         raise OnnxError(
-            f"onnxruntime cannot run {path}: {in_words(error)}; export it again without that, or with another opset: "
+            f"onnxruntime cannot run {path}: {ort_words(error)}; export it again without that, or with another opset: "
             f"torch.onnx.export(..., opset_version={_RAISED_TO})"
         ) from error
 

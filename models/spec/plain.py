@@ -44,6 +44,12 @@ def from_plain(kind: Any, data: Any) -> Any:
     return Path(data) if kind is Path else data
 
 
+def without_defaults(record: Any) -> dict[str, Any]:
+    """A dataclass as plain values, without the fields that are at their defaults."""
+    named = {field.name: (getattr(record, field.name), field.default) for field in fields(record)}
+    return {name: to_plain(value) for name, (value, default) in named.items() if value != default}
+
+
 class Plain:
     """A dataclass with a way to JSON and back."""
 

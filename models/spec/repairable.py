@@ -2,16 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch.models.spec.change import Scales as Scales  # what runners are asked for
 from isobatch.models.spec.runner import Runner
 from isobatch.models.spec.words import Json
-
-Scales = Literal["static", "per-sample", "power-of-two"]
-"""Activation scales that the batch has no part in: from example images, from each sample alone, rounded up to 2**k."""
 
 
 @runtime_checkable

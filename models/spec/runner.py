@@ -7,6 +7,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch.models.spec.change import Canonical as Canonical  # what runners are asked for
 from isobatch.models.spec.words import Effective
 
 
@@ -52,14 +53,12 @@ class Quantized(Protocol):
 
 @dataclass(frozen=True)
 class Layer:
-    """One leaf of the deployed computation: a module, or a node of the optimised graph.
-
-    ``signature``: layers of one signature run the same kernels on the same shapes (kind, parameters' shapes, stride,
-    types, input shapes of one image); their weights differ.
-    """
+    """One leaf of the deployed computation: a module, or a node of the optimised graph."""
 
     name: str
     kind: str  # conv2d, linear, batch-norm, add, relu, average-pool, max-pool, quantize, dequantize, flatten, ...
+    # Layers of one signature run the same kernels on the same shapes (kind, parameters' shapes, stride, types, input
+    # shapes of one image); their weights differ.
     signature: str
 
 
@@ -79,19 +78,6 @@ class Inspectable(Protocol):
 
     def replay(self, layer: str, inputs: Rows) -> Rows:
         """This layer alone on these inputs, with the kernels and settings of the deployed run."""
-
-
-@dataclass(frozen=True)
-class Canonical:
-    """How a layer is run so that its rows cannot depend on N: in calls of exactly ``size`` rows, a last one padded.
-
-    ``up_to``: calls of ``least`` to so many rows are one class with ``size`` already: they go through unchanged, and a
-    last part of as many needs no padding (0: none). Fewer rows than ``least`` are padded to ``least``.
-    """
-
-    size: int
-    up_to: int = 0
-    least: int = 1
 
 
 @runtime_checkable

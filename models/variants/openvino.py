@@ -2,9 +2,7 @@
 
 from functools import partial
 
-from isobatch.models.spec.words import VariantSpec
-
-ORDER = 35
+from isobatch.models.spec.words import Family, VariantSpec
 
 _OPENVINO, _NNCF = "openvino==2026.4.1", "nncf==3.4.0"
 _openvino = partial(
@@ -15,7 +13,7 @@ _openvino = partial(
     requires=(_OPENVINO,),
 )
 
-VARIANTS = (
+VARIANTS = Family(
     _openvino(
         name="ov-fp32",
         precision="fp32",
@@ -44,4 +42,5 @@ VARIANTS = (
         calibrated=True,
         requires=(_OPENVINO, _NNCF),
     ),
+    order=35,
 )

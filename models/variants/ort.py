@@ -2,9 +2,7 @@
 
 from functools import partial
 
-from isobatch.models.spec.words import VariantSpec
-
-ORDER = 30
+from isobatch.models.spec.words import Family, VariantSpec
 
 _STATIC = {
     "weights": {"type": "int8", "granularity": "per-channel", "symmetric": True},
@@ -19,7 +17,7 @@ _static = partial(
     calibrated=True,
 )
 
-VARIANTS = (
+VARIANTS = Family(
     _ort(
         name="ort-fp32",
         precision="fp32",
@@ -56,4 +54,5 @@ VARIANTS = (
             "logits": "float32",
         },
     ),
+    order=30,
 )

@@ -5,9 +5,7 @@ An extra, and by name only: every worker that opens one compiles for a while, wh
 
 from functools import partial
 
-from isobatch.models.spec.words import VariantSpec
-
-ORDER = 15
+from isobatch.models.spec.words import Family, VariantSpec
 
 _torch = partial(
     VariantSpec,
@@ -20,7 +18,7 @@ _torch = partial(
 )
 _COMPILER = {"compiler": "Inductor", "freezing": True, "graphs": "one for N = 1, others for more"}
 
-VARIANTS = (
+VARIANTS = Family(
     _torch(
         name="compile-fp32",
         precision="fp32",
@@ -39,4 +37,5 @@ VARIANTS = (
         },
         native_isa=("avx512_bf16", "amx_bf16"),  # without either nothing is compiled
     ),
+    order=15,
 )

@@ -2,9 +2,7 @@
 
 from functools import partial
 
-from isobatch.models.spec.words import VariantSpec
-
-ORDER = 10
+from isobatch.models.spec.words import Family, VariantSpec
 
 _torch = partial(
     VariantSpec,
@@ -14,7 +12,7 @@ _torch = partial(
 )
 _DEVICES = ("cpu", "cuda")  # the reference stays on the CPU: one for every device
 
-VARIANTS = (
+VARIANTS = Family(
     _torch(
         name="fp64",
         precision="fp64",
@@ -49,4 +47,5 @@ VARIANTS = (
         native_isa=("avx512f", "avx512_bf16", "amx_bf16", "avx_ne_convert", "bf16"),
         devices=_DEVICES,
     ),
+    order=10,
 )

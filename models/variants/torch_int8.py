@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from isobatch.models.spec.words import VariantSpec
-
-ORDER = 20
+from isobatch.models.spec.words import Family, VariantSpec
 
 _TENSORS: dict[str, Any] = {
     "weights": {"type": "int8", "granularity": "per-channel", "symmetric": True},
@@ -26,7 +24,7 @@ def _static(engine: str, reduce_range: bool, summary: str) -> VariantSpec:
     )
 
 
-VARIANTS = (
+VARIANTS = Family(
     # reduce_range as in torch's default qconfig of each engine
     _static("fbgemm", True, "torch, static int8 by FBGEMM"),
     _static("x86", True, "torch, static int8, oneDNN or FBGEMM by operation"),
@@ -59,4 +57,5 @@ VARIANTS = (
         calibrated=True,
         requires=("torchao==0.18.0",),
     ),
+    order=20,
 )

@@ -13,25 +13,22 @@ _DIGEST = re.compile(r"[0-9a-f]{8}")
 TIMM = "timm:"
 """What stands before the names of timm's networks."""
 
-Kind = Literal["torchvision", "timm", "factory"]
+ModelKind = Literal["torchvision", "timm", "factory"]
 TRANSFORMING = ("googlenet", "inception_v3")
 """The networks that may undo ImageNet's normalisation and apply their own, by ``transform_input``."""
 
 
 @dataclass(frozen=True)
 class ModelName:
-    """``architecture``: the name without facts. ``transform_input`` None: as torchvision's trained weights have it.
+    """A model's name, taken apart."""
 
-    ``code``: of a factory the first digits of the SHA-256 of what it runs.
-    """
-
-    architecture: str
+    architecture: str  # the name without facts
     channels: int = 3
-    transform_input: bool | None = None
-    code: str = ""
+    transform_input: bool | None = None  # None: as torchvision's trained weights have it
+    code: str = ""  # of a factory the first digits of the SHA-256 of what it runs
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ModelKind:
         """Who makes this network."""
         if self.architecture.startswith(TIMM):
             return "timm"
@@ -77,7 +74,7 @@ def is_factory(text: str) -> bool:
     return _FACTORY.fullmatch(text) is not None and not text.startswith(TIMM)
 
 
-def kind_of(text: str) -> Kind:
+def kind_of(text: str) -> ModelKind:
     """Who makes the network of this name, which facts may follow."""
     return read_name(text).kind
 

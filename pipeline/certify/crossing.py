@@ -7,29 +7,44 @@ from isobatch.models.spec.images import Images
 from isobatch.pipeline.race.crossing import Opening
 from isobatch.pipeline.workers.wire import Crossing
 
-Kind = Literal["batch", "copies", "ties"]
+RangeKind = Literal["batch", "copies", "ties"]
 
 
 @dataclass(frozen=True)
 class RangeAsked(Opening):
-    """Every N of ``sizes`` of what is opened, for ``seconds`` at most; ``labelled``: sets that fill up the batches."""
+    """Every N of a range of what is opened."""
 
-    sizes: tuple[int, ...]
-    labelled: tuple[Images, ...]
+    sizes: tuple[int, ...]  # the N
+    labelled: tuple[Images, ...]  # sets that fill up the batches
     seed: int
-    seconds: float
+    seconds: float  # at most
     ties: bool
 
 
 @dataclass(frozen=True)
-class Ran(Crossing):
-    """One comparison at N: of a batch of distinct images, or of copies of one, the rows whose bytes differ, and whose
-    top-1 does; of so many integer ``layers`` on rounding ties, of so many output ``elements`` those that differ.
-    """
+class Filled(Crossing):
+    """How many images are the input set's own, labelled ones, and drawn ones: see the record ``FilledWith``."""
+
+    own: int
+    labelled: int = 0
+    drawn: int = 0
+
+
+@dataclass(frozen=True)
+class ComparisonRan(Crossing):
+    """One comparison at N: of a batch of distinct images, of copies of one image, or of layers on rounding ties."""
 
     n: int
-    kind: Kind
-    differing: int
-    flipped: int = 0
-    layers: int = 0
-    elements: int = 0
+    kind: RangeKind
+    differing: int  # rows whose bytes differ; on ties output elements
+    flipped: int = 0  # rows whose top-1 differs
+    layers: int = 0  # integer layers put on ties
+    elements: int = 0  # of their output, compared
+
+
+@dataclass(frozen=True)
+class RangeTold(Crossing):
+    """What the worker tells on its way: where the images are from, once; then each comparison."""
+
+    filled_with: Filled | None = None
+    ran: ComparisonRan | None = None

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -10,42 +10,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.registry import find_variant
+from isobatch.models.spec.change import Remade
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.interventions import Provocable
 from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.models.spec.runner import WHOLE, Layer, Nested, Rows
-from isobatch.pipeline.certify.crossing import Kind, Ran, RangeAsked
+from isobatch.pipeline.certify.crossing import ComparisonRan, Filled, RangeAsked, RangeKind, RangeTold
 from isobatch.pipeline.deploy.folder import filled
 from isobatch.pipeline.evidence.evidence import differing_rows
 from isobatch.pipeline.evidence.outcomes import Gallery, changed
 from isobatch.pipeline.evidence.passes import call
 from isobatch.pipeline.explain.findings import Watched
 from isobatch.pipeline.machine.memory import release_free
-from isobatch.pipeline.race.in_worker import Opened, opened
+from isobatch.pipeline.race.in_worker import Runners, opened
 from isobatch.pipeline.workers.wire import Emit
 
 _CHUNK = 64  # labelled images read at a time
 
 
-def verify_range(payload: dict[str, Any], emit: Emit) -> dict[str, bool]:
-    """Run what is shipped as a ``RangeAsked`` has it, the smallest N first.
+def verify_range(payload: dict[str, Any], emit: Emit) -> bool:
+    """Run what is shipped as a ``RangeAsked`` has it, the smallest N first; whether there was time for all batches.
 
-    Emits {"filled_with"} once, then what ``Ran``: each batch, and integer layers at each N where they can be moved to
-    rounding ties. Returns {"in_time"}.
+    Emits ``RangeTold``: of each batch, and of integer layers at each N where they can be moved to rounding ties.
     """
     asked = RangeAsked.of(payload)
     with ExitStack() as stack:
         runner = opened(asked, stack)
         deadline = time.monotonic() + asked.seconds
         images, filled_with = gathered(asked.images, asked.labelled, max(asked.sizes), asked.seed)
-        emit({"filled_with": filled_with})
+        emit(RangeTold(filled_with).to_json())
         in_time = _batches(runner, images, asked.sizes, deadline, emit, asked.outcome)
         if in_time and asked.ties:
             _ties(runner, asked, images, deadline, emit)
-    return {"in_time": in_time}
+    return in_time
 
 
-def gathered(own: Images, labelled: Iterable[Images], count: int, seed: int) -> tuple[NDArray[Any], dict[str, int]]:
+def gathered(own: Images, labelled: Iterable[Images], count: int, seed: int) -> tuple[NDArray[Any], Filled]:
     """``count`` distinct images [count, ...] and where they are from: the set's own, then labelled ones, then
     drawn ones.
     """
@@ -64,16 +64,14 @@ def gathered(own: Images, labelled: Iterable[Images], count: int, seed: int) -> 
                 break
         return taken
 
-    filled_with = {"own": take(own), "labelled": 0, "drawn": 0}
-    for images in labelled:
-        if images.shape[1:] == own.shape[1:]:
-            filled_with["labelled"] += take(images)
-    every, filled_with["drawn"] = filled(np.stack(rows), count, seed)
-    return every, filled_with
+    of_set = take(own)
+    of_labelled = sum(take(images) for images in labelled if images.shape[1:] == own.shape[1:])
+    every, drawn = filled(np.stack(rows), count, seed)
+    return every, Filled(of_set, of_labelled, drawn)
 
 
 def _batches(
-    runner: Opened, images: NDArray[Any], sizes: Sequence[int], deadline: float, emit: Emit, outcome: Outcome = CLASSES
+    runner: Runners, images: NDArray[Any], sizes: Sequence[int], deadline: float, emit: Emit, outcome: Outcome = CLASSES
 ) -> bool:
     """A batch and copies at each N against the images alone; whether there was time for all."""
     singles = np.concatenate([call(runner.shipped, images[i : i + 1])[0] for i in range(len(images))])
@@ -81,7 +79,7 @@ def _batches(
         if time.monotonic() > deadline:
             return False
         start = (len(images) - n) * (n % 2)  # from the front and the end in turn
-        calls: tuple[tuple[Kind, NDArray[np.int64]], ...] = (
+        calls: tuple[tuple[RangeKind, NDArray[np.int64]], ...] = (
             ("batch", np.arange(start, start + n)),
             ("copies", np.full(n, n % len(images))),
         )
@@ -90,12 +88,12 @@ def _batches(
             if (outputs.dtype, outputs.shape) != (alone.dtype, alone.shape):
                 raise ValueError(f"shape-mismatch: at N = {n} its rows are not of the kind they are at N = 1")
             flipped = int(changed(alone, outputs, outcome, Gallery(singles, which)).sum())
-            emit(Ran(n, kind, len(differing_rows(alone, outputs)), flipped).to_json())
+            emit(_told(n, kind, len(differing_rows(alone, outputs)), flipped=flipped))
         release_free()
     return True
 
 
-def _ties(runner: Opened, asked: RangeAsked, images: NDArray[np.float32], deadline: float, emit: Emit) -> None:
+def _ties(runner: Runners, asked: RangeAsked, images: NDArray[np.float32], deadline: float, emit: Emit) -> None:
     """Every integer layer that runs in the caller's shape, on rounding ties at each N, as long as there is time."""
     where = _provoked(runner, asked.delivery)
     if find_variant(asked.variant).precision != "int8" or where is None:
@@ -114,7 +112,7 @@ def _ties(runner: Opened, asked: RangeAsked, images: NDArray[np.float32], deadli
     able = [name for name in names if tested.provoke(name, 1, asked.seed)[1]]
     if not able:
         return
-    emit(Ran(1, "ties", 0, layers=len(able)).to_json())
+    emit(_told(1, "ties", 0, layers=len(able)))
     for n in asked.sizes:
         differing = elements = 0
         for name in able:
@@ -122,19 +120,23 @@ def _ties(runner: Opened, asked: RangeAsked, images: NDArray[np.float32], deadli
                 return
             apart, tried = tested.provoke(name, n, asked.seed + n)
             differing, elements = differing + apart, elements + tried
-        emit(Ran(n, "ties", differing, layers=len(able), elements=elements).to_json())
+        emit(_told(n, "ties", differing, layers=len(able), elements=elements))
 
 
-def _provoked(runner: Opened, delivery: Mapping[str, Any] | None) -> tuple[Any, frozenset[str]] | None:
+def _told(n: int, kind: RangeKind, differing: int, **counts: int) -> dict[str, Any]:
+    return RangeTold(ran=ComparisonRan(n, kind, differing, **counts)).to_json()
+
+
+def _provoked(runner: Runners, delivery: Remade | None) -> tuple[Any, frozenset[str]] | None:
     """The runner whose layers are moved to ties, and the layers left out: those that a repair runs in one shape.
 
     None where ties say nothing: the runner cannot be moved to them, or no layer sees the caller's N.
     """
-    change, serving = (delivery or {}).get("change", {}), (delivery or {}).get("serving", {})
-    rules = change.get("canonical")
-    if "recheck" in change or serving.get("streams", 1) > 1 or (rules and WHOLE in rules):
+    made = delivery or Remade()
+    rules = made.change.canonical or {}
+    if made.change.recheck is not None or made.serving.streams > 1 or WHOLE in rules:
         return None
     tested = runner.native if rules else runner.shipped
     if not isinstance(tested, Watched) or not isinstance(tested, Provocable):
         return None
-    return tested, frozenset(rules or ())
+    return tested, frozenset(rules)

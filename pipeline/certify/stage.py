@@ -6,14 +6,14 @@ from typing import Any
 
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.images import Images
-from isobatch.pipeline.certify.crossing import Ran, RangeAsked
+from isobatch.pipeline.certify.crossing import ComparisonRan, RangeAsked, RangeTold
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.decide.ranges import holds_to, with_range
 from isobatch.pipeline.decide.recommend import recommend
 from isobatch.pipeline.decide.repaired_variants import native_name, with_repairs
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
-from isobatch.pipeline.race.opening import delivery_of, opening
+from isobatch.pipeline.race.opening import opening
 from isobatch.pipeline.records.study import FilledWith, Policy, Race, Range, RangeFailure, RangeTies, VariantResult
 from isobatch.pipeline.records.wording import sizes
 from isobatch.pipeline.workers.pool import WorkerError
@@ -78,12 +78,8 @@ class _Heard:
     failures: list[RangeFailure] = field(default_factory=list)
     ties: RangeTies | None = None
 
-    def hear(self, event: dict[str, Any], by_bytes: bool) -> None:
-        """Take one event of ``verify_range``. ``by_bytes``: the claim is that of bytes, else of the outcome."""
-        if "filled_with" in event:
-            self.filled_with = FilledWith(**event["filled_with"])
-            return
-        ran = Ran.of(event)
+    def hear(self, ran: ComparisonRan, by_bytes: bool) -> None:
+        """Take one comparison. ``by_bytes``: the claim is that of bytes, else of the outcome."""
         if ran.kind == "ties":
             before = self.ties.elements if self.ties else 0
             self.ties = RangeTies(layers=ran.layers, elements=before + ran.elements, to=ran.n)
@@ -122,20 +118,22 @@ def _verified(
     stages.progress.step(label, 0.0)
 
     def on_event(event: dict[str, Any]) -> None:
-        heard.hear(event, claim == "same-bytes")
-        if "n" in event:
-            stages.progress.step(label, seconds_each * event["n"])
+        told = RangeTold.of(event)
+        if told.filled_with:
+            heard.filled_with = FilledWith(**vars(told.filled_with))
+        if told.ran:
+            heard.hear(told.ran, claim == "same-bytes")
+            stages.progress.step(label, seconds_each * told.ran.n)
 
     stopped = None
     with stages.stage("range"):
         before = stages.seconds.get("range", 0.0)
         try:
-            answer = stages.workers.call(environment, _VERIFY, wanted.to_json(), on_event)
-            stopped = None if answer["in_time"] else OUT_OF_TIME
+            in_time: bool = stages.workers.call(environment, _VERIFY, wanted.to_json(), on_event)
+            stopped = None if in_time else OUT_OF_TIME
         except WorkerError as error:
             stopped = error.reason
-    delivery = delivery_of(variants, chosen.name)
-    threads = (delivery.serving if delivery else {}).get("threads", opens.settings.threads)
+    own = opens.delivery.serving.threads if opens.delivery else 0
     failed_at = sorted({failure.batch_size for failure in heard.failures})
     run = [n for n, count in heard.run.items() if count == 2]
     return Range(
@@ -143,7 +141,7 @@ def _verified(
         sizes=list(asked),
         to=holds_to(asked, run, failed_at),
         batch_size=batch_size,
-        threads=threads,
+        threads=own or opens.settings.threads,
         image_size=[] if opens.images.fields else list(opens.images.shape[2:]),
         inputs=opens.images.name,
         filled_with=heard.filled_with,

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.pipeline.compare.clipping import clipping, largest_clip
+from isobatch.pipeline.compare.comparisons import ImageIndices
 from isobatch.pipeline.compare.margins import (
-    Images,
     Observation,
     largest_noise,
     leave_one_out,
@@ -43,7 +43,7 @@ from isobatch.pipeline.records.wording import (
 
 
 @dataclass(frozen=True)
-class Tested:
+class ConditionTested:
     """One condition's evidence (round 0) of a variant on an input set, and the comparisons made of it.
 
     Which images a condition ran is a fact of its evidence (``Evidence.images``); conditions may differ in it.
@@ -54,7 +54,7 @@ class Tested:
     comparisons: Sequence[Comparison]
 
 
-def inputs_verdict(tested: Sequence[Tested], n_images: int) -> InputsVerdict | None:
+def inputs_verdict(tested: Sequence[ConditionTested], n_images: int) -> InputsVerdict | None:
     """The verdict of one variant on one input set over all tested conditions; ``n_images``: distinct by content.
 
     Not repeatable comes first, then invalid, then what batching did. None where no batch was run beside the singles:
@@ -94,17 +94,17 @@ def inputs_verdict(tested: Sequence[Tested], n_images: int) -> InputsVerdict | N
     )
 
 
-def images_run(tested: Sequence[Tested]) -> Images:
+def images_run(tested: Sequence[ConditionTested]) -> ImageIndices:
     """The images of the set that any condition ran, rising."""
     return np.unique(np.concatenate([tested_set.evidence.images for tested_set in tested]))
 
 
-def _alone(tested: Sequence[Tested]) -> Iterator[tuple[Images, NDArray[Any]]]:
+def _alone(tested: Sequence[ConditionTested]) -> Iterator[tuple[ImageIndices, NDArray[Any]]]:
     """The images of each condition and their singles, read in turn."""
     return ((tested_set.evidence.images, tested_set.evidence.singles) for tested_set in tested)
 
 
-def _on_fewer(tested: Sequence[Tested]) -> str:
+def _on_fewer(tested: Sequence[ConditionTested]) -> str:
     """Which conditions ran fewer images than the others, as a sentence; empty where all ran the same."""
     total = len(images_run(tested))
     ran = together((len(item.evidence.images), condition_words(item.condition)) for item in tested)
@@ -115,7 +115,7 @@ def _on_fewer(tested: Sequence[Tested]) -> str:
     )
 
 
-def worst(by_inputs: Sequence[InputsVerdict]) -> InputsVerdict | None:
+def worst_verdict(by_inputs: Sequence[InputsVerdict]) -> InputsVerdict | None:
     """The verdict that stands for the variant: the worst, then the one with more flips, then the first. None: none."""
     return max(by_inputs, key=lambda judged: (VERDICTS.index(judged.verdict), judged.top1_flips), default=None)
 
@@ -126,10 +126,10 @@ def repeatable(comparisons: Sequence[Comparison]) -> bool | None:
     return all(repeats) if repeats else None
 
 
-Decision = tuple[Verdict, DecidedBy]
+VerdictDecided = tuple[Verdict, DecidedBy]
 
 
-def _not_repeatable(made: Sequence[Comparison]) -> Decision | None:
+def _not_repeatable(made: Sequence[Comparison]) -> VerdictDecided | None:
     unequal = [comparison for comparison in made if comparison.kind == "repeat" and not comparison.bitwise_equal]
     if not unequal:
         return None
@@ -143,7 +143,7 @@ def _not_repeatable(made: Sequence[Comparison]) -> Decision | None:
     return "not-repeatable", _decided(comparison.inputs, comparison.condition, comparison.batch_size, why)
 
 
-def _invalid(tested: Sequence[Tested]) -> Decision | None:
+def _invalid(tested: Sequence[ConditionTested]) -> VerdictDecided | None:
     for item in tested:
         issue = _non_finite(item) or _one_row(item)
         if issue:
@@ -153,7 +153,7 @@ def _invalid(tested: Sequence[Tested]) -> Decision | None:
     return None if clips is None else ("invalid", _decided(tested[0].evidence.inputs, None, None, clips))
 
 
-def _non_finite(item: Tested) -> tuple[int, str] | None:
+def _non_finite(item: ConditionTested) -> tuple[int, str] | None:
     evidence = item.evidence
     bad = len(non_finite_rows(evidence.singles))
     if bad:
@@ -170,7 +170,7 @@ def _non_finite(item: Tested) -> tuple[int, str] | None:
     return None
 
 
-def _one_row(item: Tested) -> tuple[int, str] | None:
+def _one_row(item: ConditionTested) -> tuple[int, str] | None:
     singles = item.evidence.singles
     if not all_alike(singles):
         return None
@@ -178,8 +178,8 @@ def _one_row(item: Tested) -> tuple[int, str] | None:
 
 
 def _batching(
-    tested: Sequence[Tested], seen: Sequence[Observation], margin: Margin, made: Sequence[Comparison]
-) -> Decision:
+    tested: Sequence[ConditionTested], seen: Sequence[Observation], margin: Margin, made: Sequence[Comparison]
+) -> VerdictDecided:
     inputs = tested[0].evidence.inputs
     tried = sizes(o.batch_size for o in seen)
     n_images = counted(int(united(((o.images, o.seen) for o in seen), np.logical_or)[1].sum()), "image")
@@ -210,7 +210,7 @@ def _batching(
     return "top1-stable", _decided(inputs, noted.condition, noted.batch_size, why)
 
 
-def _exposure(tested: Sequence[Tested], seen: Sequence[Observation], margin: Margin) -> str:
+def _exposure(tested: Sequence[ConditionTested], seen: Sequence[Observation], margin: Margin) -> str:
     """The exposed images, and the one of the smallest margin by number."""
     images, margins = smallest_margins(_alone(tested), tested[0].evidence.outcome)
     if len(margins) == 1:

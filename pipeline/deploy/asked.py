@@ -14,14 +14,14 @@ from isobatch.pipeline.records.study import Delivery, Repair, Study, VariantResu
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is to be shipped: ``native``, or with a repair its repaired self ``shown``."""
+class DeployRequest:
+    """What is to be shipped."""
 
     study: Study
     run: Path
     name: str
     native: VariantResult
-    shown: VariantResult
+    shown: VariantResult  # with a repair the repaired self of ``native``, else ``native``
     repair: Repair | None
     timeout_s: float
 
@@ -31,7 +31,7 @@ class Asked:
         return self.repair.delivery if self.repair else None
 
 
-def asked_for(study: Study, run: Path, variant: str | None, timeout_s: float) -> Asked:
+def asked_for(study: Study, run: Path, variant: str | None, timeout_s: float) -> DeployRequest:
     """The variant of that name; None: the study's choice. Raises UsageError where it cannot be shipped."""
     name = variant or (study.recommendation.chosen if study.recommendation else None)
     candidates = [v for v in with_repairs(study.variants) if v.status == "measured" and v.role == "candidate"]
@@ -59,10 +59,10 @@ def asked_for(study: Study, run: Path, variant: str | None, timeout_s: float) ->
         text = f"{name} runs code that is {code} ({study.weights.model}), and only numbers are shipped"
         raise UsageError("not-deployable", f"{text}: ship an ort- variant of it")
     repair = next((r for r in native.repairs or () if r.name == rung), None) if rung else None
-    if rung and (repair is None or repair.delivery is None or "recheck" in repair.delivery.change):
+    if rung and (repair is None or repair.delivery is None or repair.delivery.change.recheck is not None):
         text = f"{name} cannot be made of files: its repair keeps top-1 only"
         raise UsageError("not-deployable", f"{text}. {PROGRAM} repair --variant {native_name} writes one")
-    return Asked(study, run, name, native, every[name], repair, timeout_s)
+    return DeployRequest(study, run, name, native, every[name], repair, timeout_s)
 
 
 def main_set(variant: VariantResult) -> str:

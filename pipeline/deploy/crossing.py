@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from isobatch.models.spec.change import Change
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import Artifact, RunnerSettings
 from isobatch.pipeline.workers.wire import Crossing
@@ -11,19 +12,19 @@ from isobatch.pipeline.workers.wire import Crossing
 
 @dataclass(frozen=True)
 class WriteAsked(Crossing):
-    """A variant, or its repaired self made by ``change`` (see ``rungs.Candidate``), to be written into ``folder``."""
+    """A variant, or its repaired self, to be written into ``folder``."""
 
     variant: str
     artifact: Artifact
     settings: RunnerSettings
     images: Images
-    change: Mapping[str, Any]
+    change: Change  # what makes the repaired self
     folder: str
 
 
 @dataclass(frozen=True)
-class Written(Crossing):
-    """``serving``: what has to be set; ``sha256``: of the graph, where it was rewritten."""
+class DeploymentWritten(Crossing):
+    """What the written variant needs beside its files."""
 
-    serving: Mapping[str, Any]
-    sha256: str | None
+    serving: Mapping[str, Any]  # what has to be set
+    sha256: str | None  # of the graph, where it was rewritten

@@ -3,7 +3,6 @@
 import json
 import os
 import time
-from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import cache
 from multiprocessing.connection import Client, Connection
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch.models.spec.change import Remade
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.models.spec.runner import Compiling, Runner
@@ -66,36 +66,36 @@ def connected(path: Path) -> Connection:
         return Client(short, "AF_UNIX")
 
 
-class Opened(NamedTuple):
+class Runners(NamedTuple):
     """The live native runner, and what is shipped of it: itself, or its repaired self."""
 
     native: Runner
     shipped: Runner
 
 
-def opened(asked: Opening, stack: ExitStack) -> Opened:
+def opened(asked: Opening, stack: ExitStack) -> Runners:
     """What is asked for; it lives until the stack ends."""
-    seen = asked.delivery["change"].get("examples", 1) if asked.delivery else 0  # by which the repair is made again
+    seen = asked.delivery.change.examples if asked.delivery else 0  # by which the repair is made again
     values = max(asked.most * asked.images.values, seen * asked.examples.values)
     native = stack.enter_context(open_runner(asked.variant, asked.artifact, asked.settings, values))
     if not asked.delivery:
-        return Opened(native, native)
+        return Runners(native, native)
     repaired = rebuilt(asked.delivery, native, asked.examples, asked.outcome)
-    return Opened(native, native if repaired is native else stack.enter_context(repaired))
+    return Runners(native, native if repaired is native else stack.enter_context(repaired))
 
 
-def rebuilt(delivery: Mapping[str, Any], runner: Any, examples: Images, outcome: Outcome = CLASSES) -> Runner:
-    """The repaired runner of a ``Repair.delivery``, from the live native one, within whose block it is used.
+def rebuilt(delivery: Remade, runner: Any, examples: Images, outcome: Outcome = CLASSES) -> Runner:
+    """The repaired runner, from the live native one, within whose block it is used.
 
     ``examples``: the set on which the repair was found. ``outcome``: what it keeps, where it keeps no bytes.
     """
-    change, serving = delivery["change"], delivery["serving"]
-    if (margin := change.get("recheck")) is not None:
-        return Rechecked(runner, margin, outcome)
-    if "threads" in serving:
-        threaded: Runner = runner.with_threads(serving["threads"], serving.get("streams", 1))
+    change, own = delivery.change, delivery.serving
+    if change.recheck is not None:
+        return Rechecked(runner, change.recheck, outcome)
+    if own.threads:
+        threaded: Runner = runner.with_threads(own.threads, own.streams)
         return threaded
-    return changed(runner, change, examples.read(0, max(1, change.get("examples", 1))))
+    return changed(runner, change, examples.read(0, change.examples))
 
 
 def _turn(runner: Runner, images: NDArray[np.float32], calls: int) -> Turn:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from isobatch.models.registry import find_variant
+from isobatch.models.spec.change import Remade
 from isobatch.pipeline.decide.repaired_variants import SWITCH, native_name
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.race.crossing import Opening
@@ -24,7 +25,7 @@ def opening(
         artifact=stages.artifacts[name, inputs],
         images=sets[inputs],
         examples=sets[delivery.inputs if delivery else inputs],
-        delivery=delivery.model_dump() if delivery else None,
+        delivery=Remade(delivery.change, delivery.serving) if delivery else None,
         outcome=stages.outcome,
         most=most,
     )

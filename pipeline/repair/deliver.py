@@ -19,7 +19,7 @@ from isobatch.pipeline.machine.environment import read_environment, worker_setti
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import Repair
 from isobatch.pipeline.records.wording import counted
-from isobatch.pipeline.repair.crossing import Attempt, RepairMade
+from isobatch.pipeline.repair.crossing import UNREPAIRED, Attempt, RepairMade
 
 MODEL, NATIVE = "model", "native"
 """Folders below the scratch folder: the repaired files, and beside them the native ones, which are not kept."""
@@ -30,7 +30,7 @@ class NoRepair(Exception):
 
 
 @dataclass(frozen=True)
-class Found:
+class RepairFound:
     """What ``pipeline.repair.in_worker:repair`` answered for a variant on these sets, and how pictures are read."""
 
     spec: VariantSpec
@@ -46,13 +46,14 @@ class Found:
         return self.answer.tried[self.answer.chosen]
 
 
-def prove_and_deliver(stages: Stages, tried: Found, scratch: Path, folder: Path) -> VerificationRecord:
+def prove_and_deliver(stages: Stages, tried: RepairFound, scratch: Path, folder: Path) -> VerificationRecord:
     """The record of the written files, run by processes without this project, and everything in ``folder``.
 
     Raises NoRepair where it does not hold there.
     """
-    settings = dict(tried.answer.serving)
-    threads = [settings.pop("threads")] if "threads" in settings else list(stages.config.threads)
+    own = tried.chosen.serving
+    settings = {**tried.answer.serving, "streams": own.streams}
+    threads = [own.threads] if own.threads else list(stages.config.threads)
     files = Files(_serving(stages, tried, settings, max(threads)), model_files(scratch / MODEL))
     every = [prepared.evaluation for prepared in tried.sets]
     inputs = [
@@ -78,7 +79,7 @@ def prove_and_deliver(stages: Stages, tried: Found, scratch: Path, folder: Path)
     record = VerificationRecord(
         tool_version=VERSION,
         created_utc=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        variant=tried.spec.name if repair.name == NATIVE else f"{tried.spec.name}+{repair.name}",
+        variant=tried.spec.name if repair.name == UNREPAIRED else f"{tried.spec.name}+{repair.name}",
         model=stages.weights.model,
         weights_sha256=stages.weights.sha256,
         files=stored_files(files.model),
@@ -95,7 +96,7 @@ def prove_and_deliver(stages: Stages, tried: Found, scratch: Path, folder: Path)
     return record
 
 
-def _serving(stages: Stages, tried: Found, settings: Mapping[str, Any], threads: int) -> Serving:
+def _serving(stages: Stages, tried: RepairFound, settings: Mapping[str, Any], threads: int) -> Serving:
     most = max(len(prepared.evaluation) for prepared in tried.sets)
     largest = max((1, *(n for n in stages.config.batch_sizes if n <= most)))
     return serving(

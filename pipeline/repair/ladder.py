@@ -165,7 +165,7 @@ def _tried(name: str, candidate: Candidate, bench: Bench, scope: Scope) -> Tried
             if not verified or _all_hold(candidate, verified) or not scope.stop_at_first:
                 scope.say(f"{name}: verifying on {images.name}, {counted(threads, 'thread')}")
                 verified.append(verify(native, repaired, images, scope, bitwise=candidate.bitwise))
-                verified[-1].threads = candidate.serving.get("threads", threads) * candidate.serving.get("streams", 1)
+                verified[-1].threads = (candidate.serving.threads or threads) * candidate.serving.streams
 
     with candidate.build(bench.runner) as repaired:
         check(bench.runner, repaired, bench.threads)

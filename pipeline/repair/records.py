@@ -90,8 +90,7 @@ def _record(tried: list[Attempt], chosen: Attempt | None, agreement: AgreementOf
     }
     made = None
     if chosen.holds and chosen.change is not None:
-        serving, change = dict(chosen.serving or {}), dict(chosen.change)
-        made = Delivery(inputs=verified[0].inputs, change=change, serving=serving, sha256=chosen.sha256)
+        made = Delivery(inputs=verified[0].inputs, change=chosen.change, serving=chosen.serving, sha256=chosen.sha256)
     return Repair(
         name=name,
         batch_invariant=bool(chosen.holds) and chosen.bitwise,

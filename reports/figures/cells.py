@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from isobatch.reports.figures.labels import room_for
 
-State = Literal["equal", "kept", "changed", "odd"]
+CellState = Literal["equal", "kept", "changed", "odd"]
 
-STATES: dict[State, tuple[str, str, str]] = {
+STATES: dict[CellState, tuple[str, str, str]] = {
     "equal": ("=", "bit-equal", "var(--cell-equal)"),
     "kept": ("≈", "other bytes, every answer kept", "var(--cell-kept)"),
     "changed": ("≠", "an answer changed", "var(--cell-changed)"),
@@ -22,20 +22,20 @@ _CELL_W, _CELL_H, _GAP = 46, 24, 12
 
 @dataclass(frozen=True)
 class Cell:
-    """One comparison of the variant ``name``: ``text`` stands in the cell, ``words`` appear on hover."""
+    """One comparison of a variant."""
 
-    name: str
+    name: str  # of the variant
     batch_size: int
-    state: State
-    text: str
-    words: str
+    state: CellState
+    text: str  # in the cell
+    words: str  # on hover
 
 
 @dataclass(frozen=True)
 class Group:
-    """Neighbouring columns: one input set under one condition, at each N. ``words`` head it, on at most two lines."""
+    """Neighbouring columns: one input set under one condition, at each N."""
 
-    words: tuple[str, str]
+    words: tuple[str, str]  # the lines of its head
     cells: tuple[Cell, ...]
 
     @property
@@ -113,6 +113,6 @@ def _chart(names: Sequence[str], group: Group, fill: dict[str, Any], *, first: b
     }
 
 
-def _legend(state: State) -> str:
+def _legend(state: CellState) -> str:
     sign, words, _ = STATES[state]
     return f"{sign} {words}"

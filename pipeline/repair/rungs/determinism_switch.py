@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from isobatch.models.spec.change import Change
 from isobatch.models.spec.repairable import Switchable
 from isobatch.models.spec.runner import Runner
 from isobatch.pipeline.evidence.evidence import differing_rows
@@ -25,7 +26,7 @@ def apply(bench: Bench) -> Iterator[Candidate]:
             f"bytes that it has alone: {names}"
         )
     for switch in held:
-        yield Candidate(_turned(switch), switch.name, change={"switches": dict(switch.options)})
+        yield Candidate(_turned(switch), switch.name, change=Change(switches=switch.options))
 
 
 def _promises(bench: Bench, switch: Switch) -> bool:

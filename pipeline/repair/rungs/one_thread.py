@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from operator import methodcaller
 
+from isobatch.models.spec.change import OwnThreads
 from isobatch.models.spec.repairable import Streaming
 from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung
 
@@ -16,7 +17,7 @@ def applies_to(bench: Bench) -> str:
 
 def apply(bench: Bench) -> Iterator[Candidate]:
     """The one way."""
-    yield Candidate(methodcaller("with_threads", 1, 1), "one thread", serving={"threads": 1})
+    yield Candidate(methodcaller("with_threads", 1, 1), "one thread", serving=OwnThreads(1))
 
 
 RUNG = Rung(order=40, question="Is the network batch-invariant with one thread?", applies_to=applies_to, apply=apply)

@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from operator import methodcaller
 
 import numpy as np
 
+from isobatch.models.spec.change import Change
 from isobatch.models.spec.runner import WHOLE, Canonical, Rewritable
 from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung, needs
@@ -22,7 +22,7 @@ def apply(bench: Bench) -> Iterator[Candidate]:
         rule = Canonical(size=size)
         how = f"every call of the network has {counted(size, 'image')}"
         build = methodcaller("with_canonical", {WHOLE: rule})
-        yield Candidate(build, how, change={"canonical": {WHOLE: asdict(rule)}})
+        yield Candidate(build, how, change=Change({WHOLE: rule}))
 
 
 def _seconds(bench: Bench, n: int) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.shared.wrapped import Wrapped
+from isobatch.models.spec.change import Change
 from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.models.spec.runner import Runner
 from isobatch.pipeline.evidence.outcomes import outcome_columns, outcome_margin
@@ -32,9 +33,8 @@ def apply(bench: Bench) -> Iterator[Candidate]:
     batched = outcome_columns(bench.runner.run(bench.images), bench.outcome).astype(np.float64)
     noise = float(np.abs(batched - singles).max(initial=0.0))
     how = f"images of a margin up to {number(_TIMES_NOISE * noise)} run again alone"
-    change = {"recheck": _TIMES_NOISE * noise}
     again = partial(Rechecked, margin=_TIMES_NOISE * noise, outcome=bench.outcome)
-    yield Candidate(again, how, bitwise=False, change=change)
+    yield Candidate(again, how, bitwise=False, change=Change(recheck=_TIMES_NOISE * noise))
 
 
 class Rechecked(Wrapped):

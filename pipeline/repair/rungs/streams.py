@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from operator import methodcaller
 
+from isobatch.models.spec.change import OwnThreads
 from isobatch.models.spec.repairable import Streaming
 from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.repair.rungs import Bench, Candidate, Rung
@@ -18,8 +19,7 @@ def applies_to(bench: Bench) -> str:
 def apply(bench: Bench) -> Iterator[Candidate]:
     """As many workers as threads."""
     how = f"{counted(bench.threads, 'worker')} of one thread, each with one image at a time"
-    serving = {"threads": 1, "streams": bench.threads}
-    yield Candidate(methodcaller("with_threads", 1, bench.threads), how, serving=serving)
+    yield Candidate(methodcaller("with_threads", 1, bench.threads), how, serving=OwnThreads(1, bench.threads))
 
 
 RUNG = Rung(

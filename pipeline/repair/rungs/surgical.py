@@ -1,10 +1,10 @@
 """Only the layers where divergence starts run in one shape; the rest of the network stays as it is."""
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
+from isobatch.models.spec.change import Change
 from isobatch.models.spec.runner import Canonical, Rewritable, Runner
 from isobatch.pipeline.explain.findings import LayerFinding
 from isobatch.pipeline.records.wording import counted
@@ -50,8 +50,7 @@ def _new(
     if rules in tried:
         return False
     tried.append(rules)
-    change = {"canonical": {name: asdict(rule) for name, rule in rules.items()}}
-    candidate = Candidate(partial(_rewritten, rules, bench), _how(rules, origins), tuple(rules), change=change)
+    candidate = Candidate(partial(_rewritten, rules, bench), _how(rules, origins), tuple(rules), change=Change(rules))
     return bool((yield candidate))
 
 

@@ -1,5 +1,6 @@
 """The choice verified at every N: what a worker does, and what follows. Runners have differences at known N."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +17,12 @@ from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import Artifact, RunnerSettings
 from isobatch.pipeline.certify import in_worker
 from isobatch.pipeline.certify import stage as certify_stage
-from isobatch.pipeline.certify.crossing import RangeAsked
+from isobatch.pipeline.certify.crossing import ComparisonRan, Filled, RangeAsked, RangeTold
 from isobatch.pipeline.certify.in_worker import gathered, verify_range
 from isobatch.pipeline.certify.stage import OUT_OF_TIME, certify
 from isobatch.pipeline.inputs.storing import store_images
 from isobatch.pipeline.race.crossing import Opening
-from isobatch.pipeline.race.in_worker import Opened
+from isobatch.pipeline.race.in_worker import Runners
 from isobatch.pipeline.records.study import Policy, Race, VariantResult
 from isobatch.pipeline.workers.pool import WorkerError
 from tests.fakes import NO_ARTIFACT
@@ -38,7 +39,7 @@ class Plain:
         self.spoil = spoil
 
     def run(self, images: NDArray[np.float32]) -> NDArray[Any]:
-        return self.spoil(np.stack([one.mean(axis=1).ravel() for one in images]))
+        return self.spoil(np.stack([image.mean(axis=1).ravel() for image in images]))
 
 
 def at(n: int, kind: str = "batch") -> Callable[[NDArray[Any]], NDArray[Any]]:
@@ -62,32 +63,36 @@ def test_batches_are_filled_with_labelled_images_then_with_drawn_ones_and_with_n
     own = stored(tmp_path, 4, 0)
     labelled = stored(tmp_path, 6, 0, "labelled")  # the same generator: its first four are the set's own
     images, filled_with = gathered(own, [labelled], 8, seed=1)
-    assert filled_with == {"own": 4, "labelled": 2, "drawn": 2}
-    assert len({one.tobytes() for one in images}) == len(images) == 8
+    assert filled_with == Filled(own=4, labelled=2, drawn=2)
+    assert len({answer.tobytes() for answer in images}) == len(images) == 8
     assert images[:6].tobytes() == labelled.read(0, 6).tobytes()
     fewer, filled_with = gathered(own, [], 2, seed=1)
-    assert filled_with == {"own": 2, "labelled": 0, "drawn": 0} and len(fewer) == 2
+    assert filled_with == Filled(own=2) and len(fewer) == 2
 
 
 def told(
     monkeypatch: pytest.MonkeyPatch, runner: Any, images: Images, variant: str = "fp32", **more: Any
-) -> list[dict[str, Any]]:
-    monkeypatch.setattr(in_worker, "opened", lambda payload, stack: Opened(runner, runner))
+) -> list[RangeTold]:
+    monkeypatch.setattr(in_worker, "opened", lambda payload, stack: Runners(runner, runner))
     opens = Opening(variant, RunnerSettings(2), NO_ARTIFACT, images, images, None, most=max(SIZES))
     payload = RangeAsked(**vars(opens), sizes=SIZES, labelled=(), seed=0, seconds=1e6, ties=True).to_json()
-    found: list[dict[str, Any]] = []
-    verify_range(payload | more, found.append)
-    return found
+    tellings: list[dict[str, Any]] = []
+    verify_range(payload | more, tellings.append)
+    return [RangeTold.of(json.loads(json.dumps(event))) for event in tellings]
+
+
+def ran(told: list[RangeTold], ties: bool = False) -> list[ComparisonRan]:
+    return [event.ran for event in told if event.ran and (event.ran.kind == "ties") == ties]
 
 
 @pytest.mark.parametrize(("n", "kind"), [(5, "batch"), (3, "copies")])
 def test_every_n_is_run_with_a_batch_and_with_copies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n: int, kind: str
 ) -> None:
-    found = told(monkeypatch, Plain(at(n, kind)), stored(tmp_path, 4, 0))
-    assert found[0] == {"filled_with": {"own": 4, "labelled": 0, "drawn": 2}}
-    assert [(one["n"], one["kind"]) for one in found[1:]] == [(k, w) for k in SIZES for w in ("batch", "copies")]
-    assert [(one["n"], one["kind"], one["differing"]) for one in found[1:] if one["differing"]] == [(n, kind, 1)]
+    answers = told(monkeypatch, Plain(at(n, kind)), stored(tmp_path, 4, 0))
+    assert answers[0] == RangeTold(Filled(own=4, drawn=2)) and len(ran(answers)) == len(answers) - 1
+    assert [(answer.n, answer.kind) for answer in ran(answers)] == [(k, w) for k in SIZES for w in ("batch", "copies")]
+    assert [(answer.n, answer.kind, answer.differing) for answer in ran(answers) if answer.differing] == [(n, kind, 1)]
 
 
 def test_integer_layers_are_put_on_rounding_ties(
@@ -100,14 +105,13 @@ def test_integer_layers_are_put_on_rounding_ties(
     with load(find_variant("int8-x86").open)(resnet18_artifact("int8-x86"), RunnerSettings(threads=1)) as runner:
         runner.net.get_submodule("layer1.0.conv1").__class__ = MovedConvolution
         with known_deprecations():
-            found = told(monkeypatch, runner, images, "int8-x86", sizes=[2, 3])
+            answers = told(monkeypatch, runner, images, "int8-x86", sizes=[2, 3])
             rule = {"canonical": {"layer1.0.conv1": {"size": 1}}}
             mended = told(monkeypatch, runner, images, "int8-x86", sizes=[2], delivery={"change": rule, "serving": {}})
-    ties = [one for one in found if one.get("kind") == "ties"]
-    assert [one["n"] for one in ties] == [1, 2, 3] and ties[1]["layers"] > 20
-    assert all(one["differing"] > 0 and one["elements"] > one["differing"] for one in ties[1:])
-    left = [one for one in mended if one.get("kind") == "ties"]
-    assert left[0]["layers"] == ties[0]["layers"] - 1  # a layer in one shape never sees the caller's N
+    ties = ran(answers, ties=True)
+    assert [answer.n for answer in ties] == [1, 2, 3] and ties[1].layers > 20
+    assert all(answer.differing > 0 and answer.elements > answer.differing for answer in ties[1:])
+    assert ran(mended, ties=True)[0].layers == ties[0].layers - 1  # a layer in one shape never sees the caller's N
 
 
 class Line:
@@ -120,7 +124,7 @@ class Line:
     def call(self, environment: Any, function: str, payload: dict[str, Any], on_event: Any) -> Any:
         self.called.append(payload["variant"])
         runner = self.runners[payload["variant"]]
-        self.monkeypatch.setattr(in_worker, "opened", lambda payload, stack: Opened(runner, runner))
+        self.monkeypatch.setattr(in_worker, "opened", lambda payload, stack: Runners(runner, runner))
         try:
             return verify_range(payload, on_event)
         except MemoryError:
@@ -149,31 +153,31 @@ def decided(
     variants = [result("fp32"), result("bf16")]
 
     def timed_again(variants: list[VariantResult], raced: Race) -> Race:
-        workers.timed.append([one.name for one in variants if one.range])
+        workers.timed.append([variant.name for variant in variants if variant.range])
         return raced
 
-    found, _ = certify(stages, variants, Policy(), race(fp32=200, bf16=100), None, timed_again)
-    return {one.name: one for one in found}, workers
+    certified, _ = certify(stages, variants, Policy(), race(fp32=200, bf16=100), None, timed_again)
+    return {variant.name: variant for variant in certified}, workers
 
 
 def opening_of(images: Images) -> Any:
-    return lambda stages, variants, one, most: (
+    return lambda stages, variants, variant, most: (
         {},
-        Opening(one.name, RunnerSettings(2), NO_ARTIFACT, images, images, None, most=most),
+        Opening(variant.name, RunnerSettings(2), NO_ARTIFACT, images, images, None, most=most),
     )
 
 
 def test_what_holds_is_verified_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found, workers = decided(tmp_path, monkeypatch, {"fp32": Plain(), "bf16": Plain()})
-    range_ = found["fp32"].range
-    assert workers.called == ["fp32"] and found["bf16"].range is None
+    decided_range, workers = decided(tmp_path, monkeypatch, {"fp32": Plain(), "bf16": Plain()})
+    range_ = decided_range["fp32"].range
+    assert workers.called == ["fp32"] and decided_range["bf16"].range is None
     assert range_ is not None and (range_.to, range_.batch_size, range_.failed_at) == (9, 8, [])
     assert (range_.threads, range_.image_size, range_.n_comparisons) == (2, [8, 8], 12)
 
 
 def test_a_failure_inside_what_is_shipped_leads_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found, workers = decided(tmp_path, monkeypatch, {"fp32": Plain(at(5)), "bf16": Plain(at(9))})
-    first, second = found["fp32"].range, found["bf16"].range
+    decided_range, workers = decided(tmp_path, monkeypatch, {"fp32": Plain(at(5)), "bf16": Plain(at(9))})
+    first, second = decided_range["fp32"].range, decided_range["bf16"].range
     assert workers.called == ["fp32", "bf16"]
     assert first is not None and (first.to, first.failed_at) == (4, [5])
     assert second is not None and (second.to, second.failed_at) == (6, [9])
@@ -186,8 +190,8 @@ def test_a_worker_that_ends_early_ends_the_range_and_says_why(tmp_path: Path, mo
             raise MemoryError
         return rows
 
-    found, _ = decided(tmp_path, monkeypatch, {"fp32": Plain(crash)})
-    range_ = found["fp32"].range
+    decided_range, _ = decided(tmp_path, monkeypatch, {"fp32": Plain(crash)})
+    range_ = decided_range["fp32"].range
     assert range_ is not None and (range_.to, range_.failed_at) == (6, [])
     assert range_.stopped == "its worker was ended by SIGKILL"
 
@@ -195,11 +199,11 @@ def test_a_worker_that_ends_early_ends_the_range_and_says_why(tmp_path: Path, mo
 def test_what_the_time_does_not_suffice_for_is_not_claimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(certify_stage, "CERTIFY_S", 0.0)
     monkeypatch.setattr(certify_stage, "_LEAST_S", 0.0)
-    found, _ = decided(tmp_path, monkeypatch, {"fp32": Plain()})
-    range_ = found["fp32"].range
+    decided_range, _ = decided(tmp_path, monkeypatch, {"fp32": Plain()})
+    range_ = decided_range["fp32"].range
     assert range_ is not None and (range_.to, range_.n_comparisons, range_.stopped) == (1, 0, OUT_OF_TIME)
 
 
 def test_nothing_is_verified_where_nothing_was_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found, workers = decided(tmp_path, monkeypatch, {}, ())
-    assert workers.called == [] and found["fp32"].range is None
+    decided_range, workers = decided(tmp_path, monkeypatch, {}, ())
+    assert workers.called == [] and decided_range["fp32"].range is None

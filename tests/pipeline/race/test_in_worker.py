@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from isobatch.models.spec.change import Remade
 from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.race.in_worker import rebuilt
 from isobatch.pipeline.repair.crossing import Attempt
@@ -33,8 +34,10 @@ def test_a_repair_is_built_again_from_its_record(rung: Rung) -> None:
             return
         assert record.delivery is not None
         made = record.delivery.change
-        candidate = next(one.candidate for one in tried if one.candidate and one.candidate.change == made)
+        candidate = next(
+            attempt.candidate for attempt in tried if attempt.candidate and attempt.candidate.change == made
+        )
         with candidate.build(runner) as built:
             expected = built.run(IMAGES).tobytes()
-    with opened(network) as fresh, rebuilt(record.delivery.model_dump(), fresh, DRAWN) as again:
+    with opened(network) as fresh, rebuilt(Remade(made, record.delivery.serving), fresh, DRAWN) as again:
         assert again.run(IMAGES).tobytes() == expected
