@@ -8,6 +8,7 @@ import locale
 import os
 import resource
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -67,7 +68,12 @@ def own_places() -> Iterator[None]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Before a test is imported: some libraries write when they are."""
+    """Before a test is imported: some libraries write when they are.
+
+    Whoever starts the tests may block signals, or ignore the ends of his children; both are inherited.
+    """
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     stack = ExitStack()
     stack.enter_context(own_places())
     config.add_cleanup(stack.close)

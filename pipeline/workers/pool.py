@@ -62,8 +62,8 @@ class Launcher:
 
     def _listen(self) -> None:
         assert self.process.stdout is not None
-        with contextlib.suppress(ValueError, OSError):
-            for line in self.process.stdout:
+        with contextlib.suppress(ValueError, OSError), self.process.stdout as lines:
+            for line in lines:
                 self.events.put((self, json.loads(line)))
         self.events.put((self, None))
 
@@ -101,9 +101,7 @@ class Launcher:
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-        self._listener.join(5)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        self._listener.join(5)  # it goes on where a process that left the group of its worker has the pipe
         self._log.close()
 
 
