@@ -144,6 +144,22 @@ def test_a_worker_is_gone_before_its_study_is_however_often_it_is_asked_to_end(m
     assert not Path(f"/proc/{pids[0]}").exists()
 
 
+def test_a_signal_while_workers_end_is_heard_afterwards(monkeypatch: pytest.MonkeyPatch, listening: None) -> None:
+    ended: list[execute.Launcher] = []
+    close = execute.Launcher.close
+
+    def while_asked(launcher: execute.Launcher) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        close(launcher)
+        ended.append(launcher)
+
+    monkeypatch.setattr(execute, "PRELOAD", "json")
+    monkeypatch.setattr(execute.Launcher, "close", while_asked)
+    with pytest.raises(Terminated), Workers(timeout_s=ENDS_S) as workers:
+        workers.launcher({})
+    assert len(ended) == 1
+
+
 def test_who_left_the_group_of_a_worker_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execute, "PRELOAD", "json")
     left: list[int] = []
