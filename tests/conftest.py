@@ -24,8 +24,10 @@ from isobatch.pipeline.workers.pool import Workers
 from tests.in_process import Commands
 from tests.waiting import ENDS_S
 
-hypothesis.settings.register_profile("no-clock", deadline=None)
-hypothesis.settings.load_profile("no-clock")
+hypothesis.settings.register_profile(  # the same examples every time, however slow the machine is
+    "no-chance", deadline=None, derandomize=True, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+)
+hypothesis.settings.load_profile("no-chance")
 
 
 @cache
