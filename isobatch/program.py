@@ -21,7 +21,11 @@ def main(argv: list[str]) -> int:
     _prepare_streams()
     stopping.listen()
     try:
-        code = int(_dispatch(argv, talk))
+        try:
+            code = int(_dispatch(argv, talk))
+        except Exception as error:
+            stopping.look(error)  # what a signal breaks off, such as an import, may fail in a way of its own
+            raise
         sys.stdout.flush()
         return code
     except UsageError as error:

@@ -8,6 +8,7 @@ import locale
 import os
 import resource
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -23,8 +24,10 @@ from isobatch.pipeline.workers.pool import Workers
 from tests.in_process import Commands
 from tests.waiting import ENDS_S
 
-hypothesis.settings.register_profile("no-clock", deadline=None)
-hypothesis.settings.load_profile("no-clock")
+hypothesis.settings.register_profile(  # the same examples every time, however slow the machine is
+    "no-chance", deadline=None, derandomize=True, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+)
+hypothesis.settings.load_profile("no-chance")
 
 
 @cache
@@ -67,7 +70,12 @@ def own_places() -> Iterator[None]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Before a test is imported: some libraries write when they are."""
+    """Before a test is imported: some libraries write when they are.
+
+    Whoever starts the tests may block signals, or ignore the ends of his children; both are inherited.
+    """
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     stack = ExitStack()
     stack.enter_context(own_places())
     config.add_cleanup(stack.close)

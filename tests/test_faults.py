@@ -36,7 +36,7 @@ FAILED = {
     "segfault": "SIGSEGV",
     "exit": "code 7",
     "killed": "too little memory",
-    "hang": "silent for 20 s",
+    "hang": "silent for 20",
     "memory": "MemoryError",
     "allocator": "alloc",
     "exhausted": "out of memory: CUDA out of memory. Tried to allocate 20.00 GiB",
@@ -80,9 +80,13 @@ def faulty(home: Path) -> tuple[Ended, dict[str, Any]]:
     bad.mkdir()
     (bad / HOSTILE_FILE).write_bytes(b"junk")
     names = " ".join(["unavailable", *FAILED, *JUDGED])
-    ended = study(home, names, "--timeout", "20", "--verbose", "--out", "faulty")
+    for limit in ("20", "200"):  # on a busy machine others may be silent for as long as the first
+        ended = study(home, names, "--timeout", limit, "--verbose", "--fresh", "--out", "faulty")
+        found = report(home / "faulty")
+        if sum("silent for" in str(variant["reason"]) for variant in found["variants"]) == 1:
+            break
     shutil.rmtree(bad)
-    return ended, report(home / "faulty")
+    return ended, found
 
 
 def test_faults_of_single_variants_end_in_three(faulty: tuple[Ended, dict[str, Any]]) -> None:
@@ -290,12 +294,19 @@ def test_a_stopped_study_ends_at_once_and_keeps_what_it_has(home: Path) -> None:
     assert ended.code == 0
 
 
-def test_ctrl_c_during_an_import_ends_in_130_too(tmp_path: Path) -> None:
-    """The import of every dataclass runs a text, and a Python with an interrupted text ends by the signal itself."""
+BROKEN_OFF = "try: signal.raise_signal(signal.SIGINT)\nexcept BaseException: raise ImportError('of numpy') from None"
+
+
+@pytest.mark.parametrize("text", ["signal.raise_signal(signal.SIGINT)", BROKEN_OFF])
+def test_ctrl_c_during_an_import_ends_in_130_too(tmp_path: Path, text: str) -> None:
+    """The import of every dataclass runs a text, and a Python with an interrupted text ends by the signal itself.
+
+    A library may turn what is raised inside it into an error of its own.
+    """
     (tmp_path / "early.py").write_text(
-        "import sys\n"
+        "import signal, sys\n"
         "from isobatch import program\n"
-        "program._dispatch = lambda *asked: exec('import signal; signal.raise_signal(signal.SIGINT)')\n"
+        f"program._dispatch = lambda *asked: exec({text!r})\n"
         "sys.exit(program.main([]))\n"
     )
     ended = subprocess.run(

@@ -23,6 +23,7 @@ from isobatch.pipeline.machine.environment import worker_settings
 from isobatch.pipeline.machine.memory import UNTRUSTED_BYTES
 from isobatch.pipeline.records.study import Record
 from isobatch.pipeline.storage.files import write_bytes
+from isobatch.pipeline.workers import stopping
 
 TIMEOUT_S = 600.0
 _DRIVER = Path(__file__).with_name("driver.py")
@@ -149,9 +150,10 @@ def _heard(listening: int, order: Sequence[int], timeout_s: float) -> dict[int, 
 def _lines(listening: int, timeout_s: float) -> Iterator[bytes]:
     waiting, deadline = b"", time.monotonic() + timeout_s
     while True:
-        ready, _, _ = select.select([listening], [], [], max(0.0, deadline - time.monotonic()))
-        if not ready:
-            raise ServeError(f"a fresh process was silent for {timeout_s:g} s and was ended")
+        while not select.select([listening], [], [], stopping.LOOK_S)[0]:
+            stopping.look()
+            if time.monotonic() > deadline:
+                raise ServeError(f"a fresh process was silent for {timeout_s:g} s and was ended")
         more = os.read(listening, _LONGEST_ROW)
         if not more:
             return

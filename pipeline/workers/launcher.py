@@ -78,6 +78,7 @@ def _call(request: dict[str, Any]) -> dict[str, Any]:
 def main() -> int:
     """Serve until stdin closes; then end every worker and return 0."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # its caller may block the signal that a worker has ended
     importlib.import_module(sys.argv[1])
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any, Self
 
 import isobatch
@@ -62,8 +63,8 @@ class Launcher:
 
     def _listen(self) -> None:
         assert self.process.stdout is not None
-        with contextlib.suppress(ValueError, OSError):
-            for line in self.process.stdout:
+        with contextlib.suppress(ValueError, OSError), self.process.stdout as lines:
+            for line in lines:
                 self.events.put((self, json.loads(line)))
         self.events.put((self, None))
 
@@ -101,21 +102,27 @@ class Launcher:
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-        self._listener.join(5)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        self._listener.join(5)  # it goes on where a process that left the group of its worker has the pipe
         self._log.close()
 
 
 @contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """No signal to end stops the ending itself, which takes seconds at most. Signals reach the main thread only."""
+def _undisturbed() -> Iterator[list[int]]:
+    """No signal to end stops the ending itself, which takes seconds at most; gives those that came meanwhile.
+
+    Signals reach the main thread only.
+    """
+    heard: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield heard
         return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        heard.append(number)
+
+    before = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield heard
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
@@ -137,11 +144,13 @@ class Workers:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        with _undisturbed():
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with _undisturbed() as heard:
             for launcher in self._launchers.values():
                 launcher.close()
             self._scratch.remove()
+        if heard and kind is None:  # else something ends the caller already
+            signal.raise_signal(heard[0])
 
     def launcher(self, environment: Mapping[str, str]) -> Launcher:
         """The launcher of this environment, started on first use and anew if it died."""

@@ -4,13 +4,17 @@
 """
 
 import signal
+import time
 from types import FrameType
-from typing import NoReturn
 
 LOOK_S = 0.5
 """Seconds at most between two questions of whoever waits. A wait may miss a signal that comes as it begins, too."""
 
+_UNWINDING_S = 2.0
+"""Seconds after a signal in which another one asks for nothing new: what tidies up must not be stopped half-way."""
+
 _raised: type[BaseException] | None = None
+_since = 0.0
 
 
 class Interrupted(KeyboardInterrupt):
@@ -26,18 +30,27 @@ class Terminated(BaseException):
 
 
 def listen() -> None:
-    """From here on SIGINT raises Interrupted, unless the caller has it ignored or handles it; SIGTERM Terminated."""
+    """From here on SIGINT raises Interrupted, unless the caller has it ignored or handles it; SIGTERM Terminated.
+
+    What is inherited from a caller who blocks signals, or ignores the ends of his children, would hide them here.
+    """
     global _raised
     _raised = None
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD))
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
 
 
-def look() -> None:
-    """Raise again what a signal has raised before, as the process is still here."""
+def look(after: Exception | None = None) -> None:
+    """Raise again what a signal has raised before, as the process is still here; with the notes of an error since."""
     if _raised is not None:
-        raise _raised
+        stop = _raised()
+        for note in getattr(after, "__notes__", ()):
+            stop.add_note(note)
+        raise stop
 
 
 def ignore() -> None:
@@ -46,7 +59,10 @@ def ignore() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    global _raised
+def _stop(number: int, frame: FrameType | None) -> None:
+    global _raised, _since
+    if _raised is not None and time.monotonic() < _since + _UNWINDING_S:
+        return
+    _since = time.monotonic()
     _raised = Interrupted if number == signal.SIGINT else Terminated
     raise _raised

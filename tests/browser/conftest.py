@@ -12,10 +12,11 @@ from isobatch.pipeline.records.study import Study
 from isobatch.reports.files.json_report import load_study
 from tests.reports import studies
 from tests.reports.studies import html_report
+from tests.waiting import ENDS_S
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 SAMPLE = Path(__file__).resolve().parents[2] / "reports" / "sample" / "report.json"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,7 +31,7 @@ def browser() -> Iterator[Any]:
     if path is None:
         pytest.fail(f"no browser: install chromium (none of {', '.join(NAMES)} is on the path)")
     with sync_playwright() as started:
-        found = started.chromium.launch(executable_path=path, args=ARGUMENTS)
+        found = started.chromium.launch(executable_path=path, args=ARGUMENTS, timeout=ENDS_S * 1000)
         yield found
         found.close()
 

@@ -11,6 +11,7 @@ from axe_playwright_python.sync_playwright import Axe
 from tests.reports import studies
 from tests.reports.payloads import PAYLOADS, poisoned
 from tests.reports.studies import html_report
+from tests.waiting import ENDS_S
 
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 OPEN = "document.querySelectorAll('details').forEach(one => { one.open = true })"
@@ -22,6 +23,7 @@ def opened(
     """The page, and what it said or asked for: console messages, errors, dialogs, requests beyond its own file."""
     page = browser.new_context(viewport=viewport, color_scheme=scheme, **more).new_page()
     heard: list[str] = []
+    page.set_default_timeout(ENDS_S * 1000)
     page.on("console", lambda message: heard.append(f"console: {message.text}"))
     page.on("pageerror", lambda error: heard.append(f"error: {error}"))
     page.on("dialog", lambda dialog: (heard.append(f"dialog: {dialog.message}"), dialog.dismiss()))

@@ -31,7 +31,7 @@ EVERY = [
 
 @dataclass(frozen=True)
 class Sample:
-    """One look at a process: bytes of its own memory (files that it maps aside), open files, threads."""
+    """One look at a process: bytes of its own memory, in RAM or not (files that it maps aside), open files, threads."""
 
     memory: int
     files: int
@@ -48,8 +48,8 @@ def look(pid: str) -> Sample | None:
     try:
         status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
         files = len(os.listdir(f"/proc/{pid}/fd"))
-        memory, peak = (int(status[name].split()[0]) * 1024 for name in ("RssAnon", "VmHWM"))
-        return Sample(memory, files, int(status["Threads"]), peak)
+        own, swapped, peak = (int(status[name].split()[0]) * 1024 for name in ("RssAnon", "VmSwap", "VmHWM"))
+        return Sample(own + swapped, files, int(status["Threads"]), peak)
     except (OSError, KeyError, ValueError):
         return None
 

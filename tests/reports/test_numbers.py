@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from isobatch.pipeline.records.study import Interval
@@ -141,7 +141,6 @@ def test_number_of() -> None:
     assert numbers.counted(2, "class", "classes") == "2 classes"
 
 
-@settings(deadline=None)
 @given(st.floats(-1e300, 1e300) | st.sampled_from([NAN, INF, -INF]), st.integers(1, 6))
 def test_a_real_reads_back_to_its_digits(value: float, digits: int) -> None:
     text = numbers.real(value, digits)

@@ -5,11 +5,15 @@ project off the import path. The scripts' names come on stdin, a line each, once
 line for each script that ended: {"script", "code"}; what they print is dropped.
 """
 
+import ctypes
 import importlib
 import json
 import os
 import runpy
+import signal
 import sys
+
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 def start(script: str) -> int:
@@ -17,6 +21,7 @@ def start(script: str) -> int:
     if (pid := os.fork()) == 0:
         code = 70  # neither of the codes that a reproducer ends with
         try:
+            ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)  # which is ended where a script hangs
             null = os.open(os.devnull, os.O_RDWR)
             for descriptor in (0, 1, 2):
                 os.dup2(null, descriptor)

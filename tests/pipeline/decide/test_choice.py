@@ -146,7 +146,7 @@ some = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(some, min_size=2, max_size=4))
 def test_the_chosen_one_is_never_dominated(rows: list[tuple[float, int, float, int, int]]) -> None:
     made = [

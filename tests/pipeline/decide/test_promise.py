@@ -53,7 +53,7 @@ def raced(draw: st.DrawFn, variants: list[VariantResult]) -> Race | None:
     return race(draw(st.sampled_from([6, 12])), **speeds) if speeds else None
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(st.data(), studies, policies)
 def test_the_choice_keeps_the_policy_and_its_sentences_agree(
     data: st.DataObject, variants: list[VariantResult], policy: Policy

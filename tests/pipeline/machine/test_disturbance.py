@@ -27,10 +27,13 @@ def test_a_thread_that_shares_its_core_is_seen_to_wait() -> None:
     """Two children on one core for 0.3 s of work each: the one that reports waited for the other."""
     core = {min(os.sched_getaffinity(0))}
     read, write = os.pipe()
+    waiting, go = os.pipe()
     children = []
     for reports in (True, False):
         if (pid := os.fork()) == 0:
             os.sched_setaffinity(0, core)
+            os.close(go)
+            os.read(waiting, 1)  # until both are there
             before, end = waits(), time.process_time() + 0.3
             while time.process_time() < end:
                 pass
@@ -38,11 +41,12 @@ def test_a_thread_that_shares_its_core_is_seen_to_wait() -> None:
                 os.write(write, f"{waited_s(before, waits())}".encode())
             os._exit(0)
         children.append(pid)
+    os.close(go)
     for pid in children:
         os.waitpid(pid, 0)
     assert float(os.read(read, 64)) > 0.05
-    os.close(read)
-    os.close(write)
+    for descriptor in (read, write, waiting):
+        os.close(descriptor)
 
 
 def test_every_thread_is_looked_at() -> None:

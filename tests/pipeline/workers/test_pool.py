@@ -44,6 +44,13 @@ def fault(payload: str, emit: Any) -> None:
         kept = os.urandom(1 << 20) * 400  # taking it down lasts longer than a process's end
         emit([os.getpid(), len(kept)])
         time.sleep(2 * ENDS_S)
+    if payload == "leave":
+        if (child := os.fork()) == 0:
+            os.setsid()
+            time.sleep(60)
+            os._exit(0)
+        emit(child)
+        return
     if payload == "refuse":
         raise Refused("refused")
     raise ValueError("two\nlines")
@@ -137,26 +144,87 @@ def test_a_worker_is_gone_before_its_study_is_however_often_it_is_asked_to_end(m
     assert not Path(f"/proc/{pids[0]}").exists()
 
 
-@pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+def test_a_signal_while_workers_end_is_heard_afterwards(monkeypatch: pytest.MonkeyPatch, listening: None) -> None:
+    ended: list[execute.Launcher] = []
+    close = execute.Launcher.close
+
+    def while_asked(launcher: execute.Launcher) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        close(launcher)
+        ended.append(launcher)
+
+    monkeypatch.setattr(execute, "PRELOAD", "json")
+    monkeypatch.setattr(execute.Launcher, "close", while_asked)
+    with pytest.raises(Terminated), Workers(timeout_s=ENDS_S) as workers:
+        workers.launcher({})
+    assert len(ended) == 1
+
+
+def test_who_left_the_group_of_a_worker_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execute, "PRELOAD", "json")
+    left: list[int] = []
+    with Workers(timeout_s=ENDS_S) as workers:
+        workers.call({}, f"{HERE}:fault", "leave", left.append)
+    os.kill(left[0], signal.SIGKILL)  # it was still there
+
+
+@pytest.fixture
+def listening() -> Iterator[None]:
+    """Signals mean what they mean to a command, whatever this process has inherited."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
+    before = {number: signal.getsignal(number) for number in numbers}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    stopping.listen()
+    yield
+    stopping.listen()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+SIGNALS = pytest.mark.parametrize(
+    ("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)]
+)
+
+
+@SIGNALS
 def test_a_signal_that_a_library_swallows_ends_the_waiting_all_the_same(
-    monkeypatch: pytest.MonkeyPatch, number: signal.Signals, raised: type[BaseException]
+    monkeypatch: pytest.MonkeyPatch, listening: None, number: signal.Signals, raised: type[BaseException]
 ) -> None:
     monkeypatch.setattr(execute, "PRELOAD", "json")
-    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
 
     def told(event: list[int]) -> None:
         with contextlib.suppress(BaseException):  # as an import inside scipy does
             signal.raise_signal(number)
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    stopping.listen()
-    try:
-        with pytest.raises(raised), Workers(timeout_s=ENDS_S) as workers:
-            workers.call({}, f"{HERE}:fault", "fill", told)
-    finally:
-        stopping.listen()
-        for each, handler in before.items():
-            signal.signal(each, handler)
+    with pytest.raises(raised), Workers(timeout_s=ENDS_S) as workers:
+        workers.call({}, f"{HERE}:fault", "fill", told)
+
+
+@SIGNALS
+def test_who_is_impatient_stops_no_tidying_up(
+    listening: None, number: signal.Signals, raised: type[BaseException]
+) -> None:
+    tidied = False
+    with pytest.raises(raised):
+        try:
+            signal.raise_signal(number)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
+            tidied = True
+    assert tidied
+
+
+def test_a_caller_who_blocks_signals_blocks_none_of_a_launcher(
+    monkeypatch: pytest.MonkeyPatch, listening: None
+) -> None:
+    """As in a user's own process, which need not listen: a launcher that hears of no end waits for ever."""
+    monkeypatch.setattr(execute, "PRELOAD", "json")
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD,))
+    with Workers(timeout_s=ENDS_S) as workers:
+        assert workers.call({}, f"{HERE}:echo", 1)["payload"] == 1
 
 
 def _alive(pid: int) -> bool:

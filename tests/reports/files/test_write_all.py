@@ -98,7 +98,6 @@ def test_the_engine_starts_once_more_behind_what_it_died_of(
     dies: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drawing_engine, "_SCRIPT", tmp_path / "mortal.py")
-    monkeypatch.setattr(drawing_engine, "_LONGEST_S", 600.0 if why == "SIGKILL" else 3.0)
     (tmp_path / "mortal.py").write_text(
         "import os, sys, time\n"
         "for line in sys.stdin:\n"
@@ -110,7 +109,11 @@ def test_the_engine_starts_once_more_behind_what_it_died_of(
         return [answer if answer == b"it" else why in str(answer) for answer in drawing_engine.made(orders)]
 
     assert said() == []
-    assert said("a", "deadly", "b") == [b"it", True, b"it"]
+    for longest_s in (600.0,) if why == "SIGKILL" else (3.0, 30.0, 300.0):  # a busy machine may start it late
+        monkeypatch.setattr(drawing_engine, "_LONGEST_S", longest_s)
+        if (answers := said("a", "deadly", "b")) == [b"it", True, b"it"]:
+            break
+    assert answers == [b"it", True, b"it"]
     if why == "SIGKILL":
         assert said("deadly", "deadly", "b", "c") == [True] * 4
 

@@ -22,7 +22,7 @@ from isobatch.pipeline.explain.findings import LayerFinding, Located
 from isobatch.pipeline.explain.reproducer.reduce import reduce_data, shows
 from isobatch.pipeline.explain.reproducer.write import FOLDER, Starter, still_there, write_reproducers
 from tests.models.pytorch.small_networks import OneUlpWhenBatched, opened, pixels, seeded, with_planted
-from tests.waiting import ENDS_S
+from tests.waiting import ENDS_S, until
 
 Arrays = dict[str, Any]
 
@@ -191,6 +191,19 @@ def test_scripts_are_started_alone_and_one_that_crashes_does_not_stop_the_next(t
     (tmp_path / "c.py").write_text("raise ValueError\n")
     with Starter("onnxruntime", tmp_path) as starter:
         assert starter.codes(["a.py", "b.py", "c.py"]) == {"a.py": -11, "b.py": 1, "c.py": 70}
+
+
+def test_a_script_that_hangs_ends_with_the_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hanging = "import os, pathlib, time\npathlib.Path('pid').write_text(str(os.getpid()))\ntime.sleep(600)\n"
+    (tmp_path / "hangs.py").write_text(hanging)
+    told = tmp_path / "pid"
+    for seconds in (1.0, 30.0, 300.0):  # a busy machine may start it late
+        monkeypatch.setattr("isobatch.pipeline.explain.reproducer.write._TIMEOUT_S", seconds)
+        with Starter("json", tmp_path) as starter:
+            assert starter.codes(["hangs.py"]) == {}
+        if told.is_file() and told.read_text():
+            break
+    until(lambda: not Path(f"/proc/{told.read_text()}").exists())
 
 
 def test_a_starter_that_is_not_needed_ends_with_its_block(tmp_path: Path) -> None:
