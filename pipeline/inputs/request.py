@@ -87,9 +87,9 @@ class PreparedSet:
 
 @dataclass(frozen=True)
 class SetStored(Crossing):
-    """A ``PreparedSet`` on its way out of the worker: its record as values, ``labelled`` as whether there are any."""
+    """A ``PreparedSet`` on its way out of the worker: ``labelled`` as whether there are any."""
 
-    record: Mapping[str, Any]
+    record: InputSet
     evaluation: Images
     calibration: Images | None
     calibration_note: str

@@ -8,7 +8,9 @@ from isobatch.models.spec.images import Images
 from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.models.spec.words import Artifact, RunnerSettings
 from isobatch.pipeline.config.config import Explain
+from isobatch.pipeline.explain.causes import Explanation
 from isobatch.pipeline.explain.reproducer.write import Reproducer
+from isobatch.pipeline.records.study import Growth, NeighbourEffect
 from isobatch.pipeline.repair.crossing import Attempt
 from isobatch.pipeline.workers.wire import Crossing
 
@@ -43,7 +45,7 @@ class LookAsked(Crossing):
 
 @dataclass(frozen=True)
 class LayerSeen(Crossing):
-    """What replaying one layer showed: see ``findings.LayerFinding``; ``explained``: fields of an ``Origin``."""
+    """What replaying one layer showed: see ``findings.LayerFinding``."""
 
     layer: str
     kind: str
@@ -57,24 +59,23 @@ class LayerSeen(Crossing):
     max_ulp: float
     found_by: Any  # as an ``Origin`` has it; None where no difference was found
     replayable: bool
-    explained: Mapping[str, Any]
+    explained: Explanation | None
 
 
 @dataclass(frozen=True)
 class Looked(Crossing):
     """What was found inside. ``why``: it could not be looked into, and only whole calls were repaired.
 
-    ``growth`` and ``neighbour_effect``: fields of the records of these names. ``tried``: of the ladder of
-    repairs; None where the study was asked not to repair.
+    ``tried``: of the ladder of repairs; None where the study was asked not to repair.
     """
 
     locatable: bool
     why: str = ""
     batch_sizes: tuple[int, ...] = ()
     findings: tuple[LayerSeen, ...] = ()
-    growth: tuple[Mapping[str, Any], ...] = ()
+    growth: tuple[Growth, ...] = ()
     instrumented_equal: bool = True
     reproducers: Mapping[str, Reproducer] | None = None
-    neighbour_effect: Mapping[str, Any] | None = None
+    neighbour_effect: NeighbourEffect | None = None
     tried: tuple[Attempt, ...] | None = None
     repair_s: float = 0.0

@@ -1,10 +1,9 @@
 """What the self-test asks of its workers, and what they answer."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from isobatch.pipeline.compare.statistics import rate_upper
+from isobatch.pipeline.explain.causes import Explanation
 from isobatch.pipeline.workers.wire import Crossing
 
 
@@ -21,11 +20,11 @@ class FaultAsked(Crossing):
 class Examined(Crossing):
     """What was found in the network of a fault. ``named``: its origins; the rest is of the layer that holds the fault.
 
-    ``explained``: its explanation as JSON values, None where it was not named; ``differing`` of ``tried`` elements.
+    ``explained``: None where it was not named; ``differing`` of ``tried`` elements.
     """
 
     named: tuple[str, ...]
-    explained: Mapping[str, Any] | None
+    explained: Explanation | None
     layers: int = 0
     found_by: str | None = None
     differing: int = 0

@@ -133,4 +133,4 @@ def explained(runner: Any, threads: int = 2) -> Explanation:
 
 def finding(found: Explanation, name: str) -> CauseFinding:
     """What one of them found."""
-    return next(one for one in found.findings if one.name == name)
+    return next(one for one in found.causes if one.name == name)

@@ -73,21 +73,21 @@ def test_the_first_supported_mechanism_names_the_origin_and_ends_the_search_for_
     tried = [cause("a", "refuted"), cause("b", "supported"), cause("c", "supported")]
     found = explain_origin(subject(), tried)
     assert found.mechanism == "b"
-    assert [one.name for one in found.findings] == ["a", "b"]
+    assert [one.name for one in found.causes] == ["a", "b"]
 
 
 def test_every_trigger_is_tried() -> None:
     tried = [cause("a", "supported"), cause("t", "supported", role="trigger"), cause("u", "refuted", role="trigger")]
     found = explain_origin(subject(), tried)
     assert (found.mechanism, found.triggers) == ("a", ("t",))
-    assert [one.verdict for one in found.findings] == ["supported", "supported", "refuted"]
+    assert [one.verdict for one in found.causes] == ["supported", "supported", "refuted"]
 
 
 def test_what_fails_is_inconclusive_and_what_does_not_apply_is_not_tried() -> None:
     tried = [cause("a", ValueError("no\nluck")), cause("b", "supported", applies=lambda subject: False)]
     found = explain_origin(subject(), tried)
     assert found.mechanism == UNEXPLAINED
-    (only,) = found.findings
+    (only,) = found.causes
     assert only.verdict == "inconclusive"
     assert only.evidence == "The intervention could not be made: ValueError: no luck"
 
@@ -98,7 +98,7 @@ def test_one_layer_of_a_signature_is_examined_and_speaks_for_its_siblings() -> N
     located = locate(runner, images, SIZES, seed=7)
     found = explain_origins(runner, located, images, threads=1, seed=7, causes=[cause("a", "supported")])
     assert set(found) == {"second", "twin"}
-    assert {one.at for one in found.values()} == {"second"}
+    assert {one.explained_by for one in found.values()} == {"second"}
     assert found["twin"].to_json() == {
         "mechanism": "a",
         "triggers": [],
