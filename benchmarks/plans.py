@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.common import timed
 from isobatch.pipeline.compare.comparisons import comparisons
-from isobatch.pipeline.compare.verdict import Tested, inputs_verdict
+from isobatch.pipeline.decide.verdict import Tested, inputs_verdict
 from isobatch.pipeline.evidence.by_value import first_round, second_round
 from isobatch.pipeline.evidence.evidence import Evidence, Pass, kept_rows
 from isobatch.pipeline.evidence.stored import read_evidence

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from benchmarks.common import SAMPLE
 from isobatch.pipeline.compare.batch_classes import batch_classes, fingerprints
 from isobatch.pipeline.compare.comparisons import comparisons
-from isobatch.pipeline.compare.verdict import Tested, inputs_verdict
+from isobatch.pipeline.decide.verdict import Tested, inputs_verdict
 from isobatch.pipeline.evidence.evidence import Evidence, Pass
 from isobatch.pipeline.evidence.stored import read_evidence, write_evidence
 from isobatch.pipeline.records.study import Condition, Study, VariantResult

@@ -15,8 +15,8 @@ from isobatch.pipeline.compare.accuracy_by_batch_size import batch_accuracy, con
 from isobatch.pipeline.compare.batch_classes import batch_classes, fingerprints
 from isobatch.pipeline.compare.clipping import clip_notes
 from isobatch.pipeline.compare.comparisons import comparisons
-from isobatch.pipeline.compare.verdict import Tested, images_run, inputs_verdict, repeatable, worst
 from isobatch.pipeline.config.conditions import device_of
+from isobatch.pipeline.decide.verdict import Tested, images_run, inputs_verdict, repeatable, worst
 from isobatch.pipeline.evidence.evidence import Evidence
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.inputs.storing import digest

@@ -35,7 +35,7 @@ def _from_to(shares: dict[str, tuple[float, int]]) -> str:
     order = sorted(shares, key=lambda name: shares[name][0])
     counts = sorted({n for _, n in shares.values()})
     ends = dict.fromkeys((order[0], order[-1]))
-    said = " to ".join(f"{numbers.percent(shares[name][0])} ({name})" for name in ends)
+    said = " to ".join(f"{numbers.short_percent(shares[name][0])} ({name})" for name in ends)
     return f"{said}; {views.listing(map(numbers.count, counts))} examples"
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from isobatch.models.spec.outcome import Outcome
 from isobatch.pipeline.compare.comparisons import comparisons
 from isobatch.pipeline.compare.margins import leave_one_out, margin_screen, observations
-from isobatch.pipeline.compare.verdict import Tested as OneCondition  # pytest would collect a class named Test...
-from isobatch.pipeline.compare.verdict import inputs_verdict, repeatable, worst
+from isobatch.pipeline.decide.verdict import Tested as OneCondition  # pytest would collect a class named Test...
+from isobatch.pipeline.decide.verdict import inputs_verdict, repeatable, worst
 from isobatch.pipeline.evidence.evidence import Pass
 from isobatch.pipeline.records.study import InputsVerdict
 from tests import fakes
