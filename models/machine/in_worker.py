@@ -5,18 +5,20 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from isobatch.models.machine.crossing import DeviceSaid, TorchSaid
+
 Emit = Callable[[Any], None]
 
 
 def torch_probe(payload: list[str], emit: Emit) -> dict[str, Any]:
-    """What torch says is in effect, its int8 engines, and the values of these environment variables in a worker."""
+    """``TorchSaid``, with the values of these environment variables."""
     torch = importlib.import_module("torch")
     importlib.import_module("isobatch.models.weights.torchvision_compat")
-    return {
-        "readback": importlib.import_module("isobatch.models.machine.probe").read(),
-        "engines": [name for name in torch.backends.quantized.supported_engines if name != "none"],
-        "settings": {name: os.environ.get(name) for name in payload},
-    }
+    return TorchSaid(
+        readback=importlib.import_module("isobatch.models.machine.probe").read(),
+        engines=tuple(name for name in torch.backends.quantized.supported_engines if name != "none"),
+        settings={name: os.environ.get(name) for name in payload},
+    ).to_json()
 
 
 def engine_saturates(payload: str, emit: Emit) -> bool:
@@ -27,22 +29,20 @@ def engine_saturates(payload: str, emit: Emit) -> bool:
         return bool(sums_saturate(payload))
 
 
-def ort_probe(payload: None, emit: Emit) -> dict[str, Any]:
-    """onnxruntime's providers, and which of its integer convolutions clip sums at 16 bits here."""
-    ort = importlib.import_module("onnxruntime")
-    operators = importlib.import_module("isobatch.models.ort.saturation").saturating_operators()
-    return {"providers": ort.get_available_providers(), "saturating": sorted(operators)}
+def ort_probe(payload: None, emit: Emit) -> list[str]:
+    """Which of onnxruntime's integer convolutions clip sums at 16 bits here."""
+    return sorted(importlib.import_module("isobatch.models.ort.saturation").saturating_operators())
 
 
 def cuda_probe(payload: None, emit: Emit) -> dict[str, Any]:
-    """Whether a CUDA device can be used: {"why", "remedy"} where none can, else its facts under "facts"."""
+    """Whether a CUDA device can be used: ``DeviceSaid``."""
     cuda = importlib.import_module("isobatch.models.pytorch.device.cuda")
     if missing := cuda.why_not():
-        return {"why": missing[0], "remedy": missing[1]}
-    return {"facts": cuda.facts()}
+        return DeviceSaid(why=missing[0], remedy=missing[1]).to_json()
+    return DeviceSaid(cuda.facts()).to_json()
 
 
-def isa_probe(payload: dict[str, Any], emit: Emit) -> dict[str, str]:
-    """The line of each library of ``isobatch.models.machine.isa_probe``. ``payload``: the number of threads."""
-    lines: dict[str, str] = importlib.import_module("isobatch.models.machine.isa_probe").probe(payload["threads"])
+def isa_probe(payload: int, emit: Emit) -> dict[str, str]:
+    """The line of each library of ``isobatch.models.machine.isa_probe``, with so many threads."""
+    lines: dict[str, str] = importlib.import_module("isobatch.models.machine.isa_probe").probe(payload)
     return lines

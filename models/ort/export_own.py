@@ -25,7 +25,7 @@ from isobatch.models.user_factory import as_the_user_has_it
 from isobatch.models.user_outputs import tensors
 from isobatch.models.user_types import in_own_types, in_words, types_of
 from isobatch.models.weights.model_name import read_name
-from isobatch.models.weights.networks import float_network
+from isobatch.models.weights.networks import float_network, read_torch_weights, with_state
 from isobatch.models.weights.state_dicts import WeightsError
 
 _LIMIT_S = 120.0
@@ -36,14 +36,19 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 def exported_own(
-    network: Network, arrays: Arrays, cache: ArtifactCache, say: Callable[[str], None], notes: Sequence[str] = ()
+    network: Network,
+    arrays: Arrays,
+    cache: ArtifactCache,
+    say: Callable[[str], None],
+    notes: Sequence[str] = (),
+    made: Sequence[nn.Module] = (),
 ) -> Path:
     """The ONNX file of this network, made for such arrays [n, ...] by name, and checked against torch on two rows.
 
     One array is given by position, several by keyword; every axis but the batch stays as it is in them. A network that
     takes them only in the types of its own parts is exported in those. ``notes``: of the network, kept beside the file
-    behind the reason why it is exported. Raises WeightsError where the network does not take the arrays, ExportError
-    where no correct graph can be made.
+    behind the reason why it is exported. ``made``: what its factory made already, if it did. Raises WeightsError where
+    the network does not take the arrays, ExportError where no correct graph can be made.
     """
     name = read_name(network.model).architecture
     fields: dict[str, Any] = {
@@ -54,14 +59,15 @@ def exported_own(
     } | {package: version(package) for package in ("torch", "onnx", "onnxscript", "onnxruntime")}
     file = f"{name.replace(':', '.')}.onnx"
 
-    def made(folder: Path) -> Manifest:
+    def built(folder: Path) -> Manifest:
         say(f"exporting {name} to ONNX for {', '.join(arrays)}")
-        net = as_the_user_has_it(float_network(network))
+        net = with_state(made[0], read_torch_weights(network)) if made else float_network(network)
+        net = as_the_user_has_it(net)
         own = _export(name, net, arrays, folder / file, functools.partial(in_own_types, network))
         why = f"its code casts to {own}, the types of its parts" if own else "it is run on arrays"
         return Manifest({"exporter": "torch.onnx, dynamo"}, (folder / file).stat().st_size, notes=(why, *notes))
 
-    return cache.get(fields, made).folder / file
+    return cache.get(fields, built).folder / file
 
 
 def _export(

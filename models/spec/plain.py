@@ -1,4 +1,4 @@
-"""Dataclasses as plain values that JSON keeps, and back: field by field, by the types that they declare."""
+"""Dataclasses and pydantic's records as plain values that JSON keeps, and back, by the types that they declare."""
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -9,7 +9,9 @@ from typing import Any, Self, Union, get_args, get_origin, get_type_hints
 
 
 def to_plain(value: Any) -> Any:
-    """The value with dataclasses and mappings as dicts, tuples as lists and paths as text; all else as it is."""
+    """The value with records and mappings as dicts, tuples as lists and paths as text; all else as it is."""
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json")
     if is_dataclass(value):
         return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
@@ -23,10 +25,12 @@ def from_plain(kind: Any, data: Any) -> Any:
     """The inverse of ``to_plain`` for a value of type ``kind``; fields that are not in ``data`` have their defaults.
 
     Raises TypeError where one without a default is not there. (pydantic does this too, and needs 30 ms for each kind
-    in each worker.)
+    in each worker: its own records alone are read by it.)
     """
     if data is None or kind is Any:
         return data
+    if hasattr(kind, "model_validate"):
+        return kind.model_validate(data)
     if isinstance(kind, type) and is_dataclass(kind):
         types = _types(kind)
         return kind(**{name: from_plain(types[name], part) for name, part in data.items() if name in types})

@@ -56,12 +56,14 @@ def resolve(
     offline: bool,
     say: Callable[[str], None],
     state_dict: str | None = None,
+    keep: list[nn.Module] | None = None,
 ) -> ResolvedWeights:
     """The weights that ``name`` asks for: a keyword of KEYWORDS, or a weights file (a keyword wins over a path).
 
     ``auto`` takes ImageNet weights that a hub's cache already holds, else ``digits`` (ResNet50), else ``random``; of a
     factory those that it gives its network. Only ``imagenet-v1``, ``imagenet-v2`` and ``pretrained`` (timm's) download,
     and not if ``offline``. ``say`` gets lines of progress. ``state_dict``: which of the state dicts in a file is meant.
+    ``keep`` gets the network that a factory made, as it is run, for whoever needs it in this process.
     Raises WeightsError where they cannot be had or do not fit; ValueError for an unknown model.
     """
     check_known(model)
@@ -69,6 +71,8 @@ def resolve(
     given: WeightsFound | None = None
     if kind_of(model) == "factory":
         model, made, given = of_factory(model)  # the only call of it here: it may take its time, and print
+        if keep is not None:
+            keep.append(made)
     if given is not None and name == "auto":
         weights = given
     else:

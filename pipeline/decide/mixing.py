@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from isobatch.models.spec.plain import Plain
 from isobatch.models.spec.runner import Runner
 from isobatch.pipeline.evidence.evidence import bits
 from isobatch.pipeline.evidence.neighbours import OUTLIER_FACTOR, REPLACEMENTS, beside
@@ -21,7 +22,7 @@ Batch = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Control:
+class Control(Plain):
     """What replacing the neighbours did to one image's row."""
 
     repeatable: bool  # the same call gave the same bytes

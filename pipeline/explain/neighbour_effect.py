@@ -14,6 +14,7 @@ from isobatch.models.spec.runner import WHOLE, Layer, Rows, Runner
 from isobatch.pipeline.evidence.outcomes import Gallery, changed
 from isobatch.pipeline.explain.causes import Subject
 from isobatch.pipeline.explain.causes._influence import influence, most_differing
+from isobatch.pipeline.records.study import BesideLogits, NeighbourEffect
 from isobatch.pipeline.storage.files import write_bytes
 
 COUPLING = frozenset({"dynamic-scale", "neighbour-leak"})
@@ -41,8 +42,8 @@ def neighbour_effect(
     variant: str,
     seed: int,
     outcome: Outcome = CLASSES,
-) -> dict[str, Any] | None:
-    """The fields of a NeighbourEffect record; None where no origin couples images, or these do not show it.
+) -> NeighbourEffect | None:
+    """The record; None where no origin couples images, or these do not show it.
 
     About 20 runs at the smallest N at which logits differ. Writes the batch with the worst neighbours into ``folder``:
     an .npy file, or an .npz file with an array for each input.
@@ -68,11 +69,11 @@ def neighbour_effect(
     write_bytes(folder / example, [content])
     others = {neighbour.what: neighbour for neighbour in effect.seen if neighbour.what != effect.worst.what}
     seen = [*others.values(), effect.worst]
-    return {
-        "victim": effect.victim,
-        "batch_size": batch,
-        "tried": effect.tried,
-        "largest_logit": effect.largest,
-        "seen": [{"what": n.what, "change": n.change, "top1_moved": n.top_moved} for n in seen],
-        "example": example.as_posix(),
-    }
+    return NeighbourEffect(
+        victim=effect.victim,
+        batch_size=batch,
+        tried=effect.tried,
+        largest_logit=effect.largest,
+        seen=[BesideLogits(what=n.what, change=n.change, top1_moved=n.top_moved) for n in seen],
+        example=example.as_posix(),
+    )

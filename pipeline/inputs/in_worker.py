@@ -15,8 +15,7 @@ def read_sets(request: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
     """Store the sets of ``SetsAsked``: a ``SetStored`` each."""
     stored = []
     for prepared in prepare(_limited(SetsAsked.of(request))):
-        plain = {"record": prepared.record.model_dump(mode="json"), "labelled": prepared.labelled is not None}
-        stored.append(SetStored(**(vars(prepared) | plain)).to_json())
+        stored.append(SetStored(**(vars(prepared) | {"labelled": prepared.labelled is not None})).to_json())
     return stored
 
 

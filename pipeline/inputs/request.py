@@ -79,9 +79,9 @@ class PreparedSet:
 
 @dataclass(frozen=True)
 class SetStored(Crossing):
-    """A ``PreparedSet`` on its way out of the worker."""
+    """A ``PreparedSet`` on its way out of the worker: ``labelled`` as whether there are any."""
 
-    record: Mapping[str, Any]  # as plain values
+    record: InputSet
     evaluation: Images
     calibration: Images | None
     calibration_note: str

@@ -1,5 +1,6 @@
 """What of a study this machine can do: whether its device can be used, and which instruction-set caps act."""
 
+from isobatch.models.machine.crossing import DeviceSaid
 from isobatch.pipeline.config.conditions import Caps
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.machine.environment import available_cores, cpu_flags, worker_settings
@@ -20,10 +21,10 @@ def ask_device(config: Config) -> dict[str, str]:
         return {}
     with Workers(config.timeout_s) as workers:
         environment = worker_settings(available_cores()) | {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
-        facts = workers.call(environment, _PROBES[config.device], None)
-    if "why" in facts:
-        raise UsageError("no-device", f"--device {config.device}: {facts['why']}: {facts['remedy']}")
-    return dict(facts["facts"])
+        said = DeviceSaid.of(workers.call(environment, _PROBES[config.device], None))
+    if said.why:
+        raise UsageError("no-device", f"--device {config.device}: {said.why}: {said.remedy}")
+    return dict(said.facts)
 
 
 def probe_caps(config: Config, workers: Workers) -> Caps:
@@ -41,7 +42,7 @@ def probe_caps(config: Config, workers: Workers) -> Caps:
             continue
         try:
             caps.seen[isa] = workers.call(
-                worker_settings(threads, isa), "isobatch.models.machine.in_worker:isa_probe", {"threads": threads}
+                worker_settings(threads, isa), "isobatch.models.machine.in_worker:isa_probe", threads
             )
         except WorkerError as error:
             if isa == NATIVE:

@@ -39,12 +39,12 @@ def resolve_weights(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     return resolved(NetworkAsked.of(payload), tell_text(emit)).to_json()
 
 
-def resolved(asked: NetworkAsked, say: Callable[[str], None]) -> NetworkFound:
+def resolved(asked: NetworkAsked, say: Callable[[str], None], keep: list[Any] | None = None) -> NetworkFound:
     """The weights, resolved in this process."""
     if kind_of(asked.model) != "factory":  # whose memory is the user's own affair
         limit_memory(_weight_bytes(Path(asked.name)))
     weights = load("isobatch.models.weights.resolve:resolve")(
-        asked.name, asked.model, Path(asked.cache), asked.offline, say, asked.state_dict
+        asked.name, asked.model, Path(asked.cache), asked.offline, say, asked.state_dict, keep
     )
     return NetworkFound.of(to_plain(weights))
 
@@ -57,13 +57,13 @@ def export_own(payload: dict[str, Any], emit: Emit) -> str | None:
     arrays = arrays_beside_labels(Path(asked.inputs))
     if len(arrays) == 1 and next(iter(arrays.values())).ndim == 4:
         return None
-    say = tell_text(emit)
-    weights = resolved(asked, say)
+    say, made = tell_text(emit), list[Any]()
+    weights = resolved(asked, say, made)
     network = Network(weights.model, weights.path, weights.sha256, weights.num_classes or 0)
     cut = {name or "input": _as_given(array[:2]) for name, array in arrays.items()}
     cache = ArtifactCache(Path(asked.cache) / "artifacts")
     told = [text for _, text in weights.warnings]
-    return str(load("isobatch.models.ort.export_own:exported_own")(network, cut, cache, say, told))
+    return str(load("isobatch.models.ort.export_own:exported_own")(network, cut, cache, say, told, made))
 
 
 def _as_given(array: NDArray[Any]) -> NDArray[Any]:

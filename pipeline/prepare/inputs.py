@@ -17,7 +17,6 @@ from isobatch.pipeline.prepare.sizes import fitting
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.prepare.weights import NetworkChosen
 from isobatch.pipeline.records.errors import UsageError
-from isobatch.pipeline.records.study import InputSet
 from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.workers.pool import WorkerError
 
@@ -43,9 +42,8 @@ def _sets(answer: list[dict[str, Any]]) -> list[SetStored]:
 
 
 def _set(stages: Stages, request: SetsAsked, stored: SetStored) -> PreparedSet:
-    record = InputSet(**stored.record)
-    labelled = partial(_labelled, stages, request, record.name) if stored.labelled else None
-    return PreparedSet(**(vars(stored) | {"record": record, "labelled": labelled}))
+    labelled = partial(_labelled, stages, request, stored.record.name) if stored.labelled else None
+    return PreparedSet(**(vars(stored) | {"labelled": labelled}))
 
 
 def _labelled(stages: Stages, request: SetsAsked, name: str) -> Labelled:

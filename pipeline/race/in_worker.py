@@ -26,11 +26,11 @@ from isobatch.pipeline.workers.opening import open_runner
 from isobatch.pipeline.workers.wire import Crossing, Emit
 
 
-def contest(payload: dict[str, Any], emit: Emit) -> dict[str, int]:
+def contest(payload: dict[str, Any], emit: Emit) -> None:
     """Open the contestant and answer requests on the race's socket, JSON each, until the race hangs up.
 
     ``payload``: an ``Opening`` and a ``Listening``. What is sent first is a ``Ready``; a request is a ``TurnAsked``,
-    its answer a ``Turn``. Returns {"peak_memory_bytes"}.
+    its answer a ``Turn``.
     """
     with ExitStack() as stack:
         line = stack.enter_context(connected(Path(Listening.of(payload).socket)))
@@ -49,7 +49,6 @@ def contest(payload: dict[str, Any], emit: Emit) -> dict[str, int]:
         while (said := _heard(line)) is not None:
             turn = TurnAsked.of(json.loads(said))
             _send(line, _turn(runner, batch(turn.n), turn.calls))
-    return {"peak_memory_bytes": peak_memory_bytes()}
 
 
 def _heard(line: Connection) -> bytes | None:

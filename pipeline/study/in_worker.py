@@ -143,7 +143,7 @@ def mixes(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     asked = RowsAsked.of(payload)
     images = asked.images
     with unaltered(asked.artifact, images), _opened(asked, IMAGES) as runner:
-        return asdict(control(runner, images.read(0, min(IMAGES, len(images)))))
+        return control(runner, images.read(0, min(IMAGES, len(images)))).to_json()
 
 
 def _opened(asked: RowsAsked, batch_size: int) -> Runner:

@@ -5,7 +5,7 @@ from typing import Any
 
 from isobatch.pipeline.config.config import Explain
 from isobatch.pipeline.explain.reproducer.write import Reproducer
-from isobatch.pipeline.records.study import Condition, Growth, Locating, NeighbourEffect, Origin
+from isobatch.pipeline.records.study import Condition, Locating, Origin
 from isobatch.pipeline.repair.crossing import Attempt
 from isobatch.pipeline.repair.records import PROOF, AgreementOf, repair_records
 from isobatch.pipeline.study.inside.crossing import LayerSeen, Looked
@@ -31,8 +31,8 @@ def records(
         "origins": [_origin(layer, condition, scripts.get(layer.layer)) for layer in origins],
         "origins_complete": None if tried is None else list_is_complete({layer.layer for layer in origins}, tried),
         "locating": _locating(looked, inputs, condition, search),
-        "growth": [Growth(**fields) for fields in looked.growth],
-        "neighbour_effect": NeighbourEffect(**looked.neighbour_effect) if looked.neighbour_effect else None,
+        "growth": list(looked.growth),
+        "neighbour_effect": looked.neighbour_effect,
         "repairs": None
         if tried is None
         else [
@@ -69,7 +69,7 @@ def _origin(seen: LayerSeen, condition: Condition, script: Reproducer | None) ->
         max_ulp=seen.max_ulp,
         found_by=seen.found_by,
         classes=[list(classes) for classes in seen.classes],
-        **seen.explained,
+        **(vars(seen.explained) if seen.explained else {}),
         reproducer=script.path if script else None,
         reproducer_note=(script.note or None) if script else None,
     )

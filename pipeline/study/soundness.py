@@ -59,7 +59,7 @@ def judge_mixing(stages: Stages, results: Sequence[VariantResult]) -> Mixing | N
     except WorkerError as error:
         stages.warn("mixing-unknown", f"Whether the network itself mixes images could not be looked at: {error.reason}")
         return None
-    mixing = decide(name, Control(**control), next((result for result in results if result.name == name), None))
+    mixing = decide(name, Control.of(control), next((result for result in results if result.name == name), None))
     if mixing.mixes is None:
         stages.warn("mixing-unknown", f"Whether the network itself mixes images is not known. {mixing.evidence}")
     return mixing

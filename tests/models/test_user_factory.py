@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from isobatch.models.ort import export_own
 from isobatch.models.pytorch.float import build
 from isobatch.models.registry import find_variant
 from isobatch.models.shared.regular_files import Altered
@@ -18,6 +19,8 @@ from isobatch.models.weights.networks import with_state
 from isobatch.models.weights.other_networks import described, own_network
 from isobatch.models.weights.resolve import resolve
 from isobatch.models.weights.state_dicts import WeightsError
+from isobatch.pipeline.prepare import in_worker
+from isobatch.pipeline.prepare.crossing import ExportAsked
 
 NETS = """
 import torch
@@ -64,6 +67,10 @@ calls = []
 def counted():
     calls.append("")
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten()).eval()
+
+def rows():
+    calls.append("")
+    return nn.Linear(5, 2).eval()
 
 def fails():
     raise OSError("no disk")
@@ -160,6 +167,23 @@ def test_trying_several_sets_calls_the_factory_once_and_a_float_artifact_not_at_
     calls.clear()
     build(find_variant("fp32"), BuildRequest(network, None, ArtifactCache(tmp_path)), tmp_path)
     assert calls == []
+
+
+def test_a_network_that_is_exported_for_arrays_is_made_once(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def written(name: str, net: torch.nn.Module, arrays: object, path: Path, instead: object) -> str:
+        path.write_text(str(net(torch.ones(1, 5)).tolist()))
+        return ""
+
+    monkeypatch.setattr(export_own, "_export", written)
+    monkeypatch.setattr(in_worker, "arrays_beside_labels", lambda path: {"x": np.zeros((3, 5), np.float32)})
+    model, cache = name.replace("two", "rows"), str(tmp_path / "cache")
+    expected = str(made(model, str(tmp_path))(torch.ones(1, 5)).tolist())
+    calls = sys.modules[name.partition(":")[0]].calls
+    calls.clear()
+    graph = in_worker.export_own(ExportAsked(model=model, cache=cache).to_json(), lambda event: None)
+    assert graph is not None and Path(graph).read_text() == expected and len(calls) == 1
 
 
 def test_other_code_is_another_network(name: str, tmp_path: Path) -> None:

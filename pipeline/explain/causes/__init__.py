@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.discover import discover
+from isobatch.models.spec.plain import Plain
 from isobatch.models.spec.runner import Layer, Rows
 from isobatch.pipeline.evidence.rows import reals, rows_at, same_bits
 from isobatch.pipeline.records.study import CauseFinding, CauseVerdict
@@ -144,25 +145,15 @@ def all_causes() -> tuple[Cause, ...]:
 
 
 @dataclass(frozen=True)
-class Explanation:
-    """What the interventions at the layer ``at`` showed, for every origin of its signature.
-
-    ``mechanism`` is ``unexplained`` where none was supported.
+class Explanation(Plain):
+    """What the interventions at the layer ``explained_by`` showed, for every origin of its signature: fields of an
+    ``Origin``. ``mechanism`` is ``unexplained`` where none was supported.
     """
 
-    at: str
     mechanism: str
-    triggers: tuple[str, ...]
-    findings: tuple[CauseFinding, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """As fields of an origin's record."""
-        return {
-            "mechanism": self.mechanism,
-            "triggers": list(self.triggers),
-            "causes": [finding.model_dump() for finding in self.findings],
-            "explained_by": self.at,
-        }
+    triggers: tuple[str, ...] = ()
+    causes: tuple[CauseFinding, ...] = ()
+    explained_by: str | None = None
 
 
 def explain_origin(subject: Subject, causes: Sequence[Cause] | None = None) -> Explanation:
@@ -187,4 +178,4 @@ def explain_origin(subject: Subject, causes: Sequence[Cause] | None = None) -> E
                 mechanism = cause.name
             else:
                 triggers.append(cause.name)
-    return Explanation(subject.layer.name, mechanism, tuple(triggers), tuple(findings))
+    return Explanation(mechanism, tuple(triggers), tuple(findings), subject.layer.name)

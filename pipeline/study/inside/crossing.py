@@ -8,7 +8,9 @@ from isobatch.models.spec.images import Images
 from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.models.spec.words import Artifact, RunnerSettings
 from isobatch.pipeline.config.config import Explain
+from isobatch.pipeline.explain.causes import Explanation
 from isobatch.pipeline.explain.reproducer.write import Reproducer
+from isobatch.pipeline.records.study import Growth, NeighbourEffect
 from isobatch.pipeline.repair.crossing import Attempt
 from isobatch.pipeline.workers.wire import Crossing
 
@@ -53,7 +55,7 @@ class LayerSeen(Crossing):
     max_ulp: float
     found_by: Any  # as an ``Origin`` has it; None where no difference was found
     replayable: bool
-    explained: Mapping[str, Any]  # fields of an ``Origin``
+    explained: Explanation | None
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,9 @@ class Looked(Crossing):
     why: str = ""  # it could not be looked into, and only whole calls were repaired
     batch_sizes: tuple[int, ...] = ()
     findings: tuple[LayerSeen, ...] = ()
-    growth: tuple[Mapping[str, Any], ...] = ()  # fields of the records of this name
+    growth: tuple[Growth, ...] = ()
     instrumented_equal: bool = True
     reproducers: Mapping[str, Reproducer] | None = None
-    neighbour_effect: Mapping[str, Any] | None = None  # fields of the record of this name
+    neighbour_effect: NeighbourEffect | None = None
     tried: tuple[Attempt, ...] | None = None  # of the ladder of repairs; None where the study was asked not to repair
     repair_s: float = 0.0

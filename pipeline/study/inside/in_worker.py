@@ -25,6 +25,7 @@ from isobatch.pipeline.explain.neighbour_effect import neighbour_effect
 from isobatch.pipeline.explain.origins import explain_origins
 from isobatch.pipeline.explain.reproducer.write import FOLDER, RUNTIMES, Starter, write_reproducers
 from isobatch.pipeline.explain.search_bounds import SEARCHES
+from isobatch.pipeline.records.study import Growth
 from isobatch.pipeline.repair.ladder import Tried, attempts, climb
 from isobatch.pipeline.repair.layers import asking_elsewhere
 from isobatch.pipeline.repair.records import PROOF
@@ -129,7 +130,7 @@ class _Inside:
             batch_sizes=tuple(self.tried_at),
             findings=tuple(_seen(finding, explanations) for finding in located.findings.values()),
             growth=tuple(
-                {"layer": layer, "max_abs": largest, "relative_l2": share, "steps": steps}
+                Growth(layer=layer, max_abs=largest, relative_l2=share, steps=steps)
                 for layer, largest, share, steps in located.growth
             ),
             instrumented_equal=located.instrumented_bitwise_equal,
@@ -199,7 +200,7 @@ def _seen(finding: LayerFinding, explanations: Mapping[str, Explanation]) -> Lay
         max_ulp=finding.max_ulp,
         found_by=finding.found_by,
         replayable=finding.replayable,
-        explained=explanations[layer.name].to_json() if layer.name in explanations else {},
+        explained=explanations.get(layer.name),
     )
 
 

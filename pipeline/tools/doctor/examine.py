@@ -10,6 +10,7 @@ from typing import Any
 
 import isobatch
 from isobatch.models.machine.cpp_compiler import lacking, version
+from isobatch.models.machine.crossing import DeviceSaid, TorchSaid
 from isobatch.models.registry import all_variants
 from isobatch.pipeline.machine.environment import (
     available_cores,
@@ -89,13 +90,14 @@ def _probe(wanted: dict[str, str]) -> Probes:
                 errors[name] = error.reason
                 return None
 
-        torch = ask("torch", "isobatch.models.machine.in_worker:torch_probe", list(wanted)) or {}
-        ort = ask("onnxruntime", "isobatch.models.machine.in_worker:ort_probe", None) or {}
-        device = ask("GPU", "isobatch.models.machine.in_worker:cuda_probe", None) or {}
-        there = [name for name in engines if name in torch.get("engines", ())]
+        told = ask("torch", "isobatch.models.machine.in_worker:torch_probe", list(wanted))
+        torch = TorchSaid.of(told) if told else None
+        clipping = ask("onnxruntime", "isobatch.models.machine.in_worker:ort_probe", None) or ()
+        gpu = ask("GPU", "isobatch.models.machine.in_worker:cuda_probe", None)
+        there = [name for name in engines if torch and name in torch.engines]
         saturates = {name: ask(name, "isobatch.models.machine.in_worker:engine_saturates", name) for name in there}
-    told = {name: saturated for name, saturated in saturates.items() if saturated is not None}
-    return Probes(torch, ort, told, errors, lacking(), version(), device)
+    known = {name: saturated for name, saturated in saturates.items() if saturated is not None}
+    return Probes(torch, tuple(clipping), known, errors, lacking(), version(), DeviceSaid.of(gpu) if gpu else None)
 
 
 def _limit(name: str) -> list[int]:

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
+from isobatch.models.machine.crossing import DeviceSaid, TorchSaid
 from isobatch.models.spec.words import VariantSpec
 from isobatch.pipeline.machine.emulation import emulated
 from isobatch.pipeline.records.wording import counted, listed
@@ -39,22 +40,23 @@ class Checkup:
 class Probes:
     """What workers found."""
 
-    torch: Mapping[str, Any] = field(default_factory=dict)
-    ort: Mapping[str, Any] = field(default_factory=dict)
+    torch: TorchSaid | None = None
+    clipping: tuple[str, ...] = ()  # onnxruntime's integer convolutions whose sums clip
     saturates: Mapping[str, bool] = field(default_factory=dict)  # by torch's int8 engine
     errors: Mapping[str, str] = field(default_factory=dict)  # by runtime or int8 engine: why it could not be asked
     lacking: tuple[str, str] | None = None  # why no C++ can be compiled, and what would change that
     compiler: str = ""  # what the C++ compiler says of itself
-    device: Mapping[str, Any] = field(default_factory=dict)  # of a CUDA device: its facts, or why there is none
+    device: DeviceSaid | None = None  # of a CUDA device
 
 
 def device_findings(probes: Probes, specs: Sequence[VariantSpec]) -> list[Checkup]:
     """The GPU: what it is, or why none can be used. Nothing needs one, so a machine without is in order."""
     able = listed([spec.name for spec in specs if "cuda" in spec.devices])
-    if facts := probes.device.get("facts"):
-        text = ", ".join(f"{name} {value}" for name, value in facts.items())
+    said = probes.device
+    if said and said.facts:
+        text = ", ".join(f"{name} {value}" for name, value in said.facts.items())
         return [Checkup("machine", "GPU", "ok", f"{text}; --device cuda runs {able} on it")]
-    why = probes.device.get("why") or probes.errors.get("GPU") or "it was not asked for"
+    why = (said and said.why) or probes.errors.get("GPU") or "it was not asked for"
     return [Checkup("machine", "GPU", "ok", f"none is used, and none is needed: {why}; --device cuda would run {able}")]
 
 
@@ -144,8 +146,8 @@ def _variant(
     if error := probes.errors.get(spec.runtime):
         return _finding(spec, "missing", f"{spec.runtime} does not work here: {error}", "see the packages above")
     engine = spec.recipe.get("engine")
-    if engine and probes.torch and engine not in probes.torch["engines"]:
-        has = listed(probes.torch["engines"])
+    if engine and probes.torch and engine not in probes.torch.engines:
+        has = listed(probes.torch.engines)
         return _finding(spec, "missing", f"torch has no int8 engine {engine} here (it has {has})", "use an x86 machine")
     if engine and (error := probes.errors.get(engine)):
         return _finding(spec, "missing", f"its engine {engine} does not work here: {error}", "measure other variants")
@@ -166,7 +168,7 @@ def _saturation(spec: VariantSpec, probes: Probes) -> str:
     if engine and probes.saturates.get(engine):
         known = "runs; its engine clips sums of extreme values at 16 bits here"
         return known + ("; reduce_range keeps most activations clear of it" if spec.recipe.get("reduce_range") else "")
-    if spec.runtime == "onnxruntime" and operator in probes.ort.get("saturating", ()):
+    if spec.runtime == "onnxruntime" and operator in probes.clipping:
         return f"runs; {operator} clips sums of extreme values at 16 bits here"
     return ""
 
@@ -181,7 +183,7 @@ def isa_findings(hardware: str, inherited: Mapping[str, str], probes: Probes) ->
     if "AVX2" not in hardware:
         text = f"{hardware}: no AVX2, so the int8 engines run slowly or not at all"
         findings = [Checkup("machine", "instruction sets", "limited", text)]
-    for library, effective in probes.torch.get("readback", {}).items():
+    for library, effective in (probes.torch.readback if probes.torch else {}).items():
         findings.append(Checkup("machine", library, "ok", effective))
     for name, value in inherited.items():
         text = f"is set to {value}: every worker inherits it, and other kernels may run"
@@ -193,7 +195,7 @@ def settings_findings(wanted: Mapping[str, str], libc: str, probes: Probes) -> l
     """Whether the settings of workers arrive there, and whether the allocator's have a meaning in this C library."""
     if not probes.torch:
         return []
-    seen = probes.torch["settings"]
+    seen = probes.torch.settings
     lost = [name for name, value in wanted.items() if seen.get(name) != value]
     if lost:
         return [Checkup("machine", "worker settings", "missing", f"{listed(lost)} did not reach a worker")]

@@ -1,10 +1,9 @@
 """What the self-test asks of its workers, and what they answer."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from isobatch.pipeline.compare.statistics import rate_upper
+from isobatch.pipeline.explain.causes import Explanation
 from isobatch.pipeline.workers.wire import Crossing
 
 
@@ -22,7 +21,7 @@ class Examined(Crossing):
     """What was found in the network of a fault; all but ``named`` is of the layer that holds the fault."""
 
     named: tuple[str, ...]  # the network's origins
-    explained: Mapping[str, Any] | None  # its explanation as JSON values, None where it was not named
+    explained: Explanation | None  # None where it was not named
     layers: int = 0
     found_by: str | None = None
     differing: int = 0  # elements

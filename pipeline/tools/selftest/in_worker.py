@@ -25,10 +25,10 @@ def examine(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
         located = locate(runner, images, sizes, seed)
         explanations = explain_origins(runner, located, images, threads, seed)
     origins = {name: finding for name, finding in located.findings.items() if finding.batch_sizes}
-    at, origin = explanations.get(fault.layer), origins.get(fault.layer)
+    origin = origins.get(fault.layer)
     return Examined(
         named=tuple(origins),
-        explained=None if at is None else at.to_json(),
+        explained=explanations.get(fault.layer),
         layers=len(located.findings),
         found_by=origin.found_by if origin else None,
         differing=sum(origin.differing.values()) if origin else 0,

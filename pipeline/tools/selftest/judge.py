@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from isobatch.models.planted import Fault
+from isobatch.models.spec.plain import to_plain
 from isobatch.pipeline.records.errors import Exit, worst
 from isobatch.pipeline.records.wording import listed
 from isobatch.pipeline.tools.selftest.crossing import Examined, Innocence
@@ -26,13 +27,13 @@ class FaultOutcome:
     def mechanism(self) -> str:
         """The mechanism named at the fault's layer."""
         explanation = self.examined and self.examined.explained
-        return str(explanation["mechanism"]) if explanation else NOTHING
+        return explanation.mechanism if explanation else NOTHING
 
     @property
     def triggers(self) -> tuple[str, ...]:
         """The triggers named at the fault's layer."""
         explanation = self.examined and self.examined.explained
-        return tuple(explanation["triggers"]) if explanation else ()
+        return explanation.triggers if explanation else ()
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class SelfTest:
         """Strict JSON values."""
         return {
             "outcomes": [
-                asdict(outcome) | {"mechanism": outcome.mechanism, "triggers": list(outcome.triggers)}
+                to_plain(outcome) | {"mechanism": outcome.mechanism, "triggers": list(outcome.triggers)}
                 for outcome in self.outcomes
             ],
             "innocence": self.innocence and asdict(self.innocence) | {"upper95": self.innocence.upper95},

@@ -41,10 +41,10 @@ def hold(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     return Held(read, digest, sums, differing, flipped, len(passes) - 1).to_json()
 
 
-def contest_switched(payload: dict[str, Any], emit: Emit) -> dict[str, int]:
+def contest_switched(payload: dict[str, Any], emit: Emit) -> None:
     """As ``race.in_worker.contest``, with the switch turned."""
     with _switched(SwitchAsked.of(payload)):
-        return contest(payload, emit)
+        contest(payload, emit)
 
 
 @contextmanager

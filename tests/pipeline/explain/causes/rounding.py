@@ -133,4 +133,4 @@ def explained(runner: Any, threads: int = 2) -> Explanation:
 
 def finding(explanation: Explanation, name: str) -> CauseFinding:
     """What one of them found."""
-    return next(one for one in explanation.findings if one.name == name)
+    return next(one for one in explanation.causes if one.name == name)

@@ -14,7 +14,7 @@ def test_a_difference_that_float32_does_not_have_is_the_casts() -> None:
 
 
 def test_layers_of_32_bits_are_not_asked() -> None:
-    assert "cast" not in [one.name for one in explained(PlantedLinear(forwards, forwards)).findings]
+    assert "cast" not in [one.name for one in explained(PlantedLinear(forwards, forwards)).causes]
 
 
 def test_a_difference_that_float32_has_too_is_not_the_casts() -> None:

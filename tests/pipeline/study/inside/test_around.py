@@ -42,8 +42,8 @@ def test_what_mixes_images_is_named_in_a_study_that_repairs_too(
 ) -> None:
     planted = NETWORKS[name]
     looked = looked_into(seeded(planted.make), tmp_path, monkeypatch)
-    origins = {layer.layer: layer.explained["mechanism"] for layer in looked.findings if layer.batch_sizes}
-    assert origins == {planted.layer: planted.mechanism}
+    origins = [(layer.layer, layer.explained) for layer in looked.findings if layer.batch_sizes]
+    assert [(at, why and why.mechanism) for at, why in origins] == [(planted.layer, planted.mechanism)]
 
 
 def test_nothing_around_is_looked_at_where_the_origins_are_proved(

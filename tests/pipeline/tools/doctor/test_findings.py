@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from isobatch.models.machine.crossing import DeviceSaid, TorchSaid
 from isobatch.models.registry import all_variants
 from isobatch.pipeline.tools.doctor import examine as machine
 from isobatch.pipeline.tools.doctor.findings import (
@@ -33,8 +34,7 @@ OPTIONAL = dict(required.split("==") for row in all_variants() for required in r
 INSTALLED = {**PINS, "torch": f"{PINS['torch']}+cpu", **OPTIONAL}
 FLAGS = frozenset({"avx2", *(feature for row in all_variants() for feature in row.native_isa)})
 HEALTHY = Probes(
-    torch={"readback": {"torch": "AVX512"}, "engines": ["fbgemm", "onednn", "x86"], "settings": {"A": "1"}},
-    ort={"providers": ["CPUExecutionProvider"], "saturating": []},
+    torch=TorchSaid({"torch": "AVX512"}, ("fbgemm", "onednn", "x86"), {"A": "1"}),
     saturates={"fbgemm": False, "onednn": False, "x86": False},
 )
 
@@ -73,13 +73,13 @@ def test_a_missing_runtime_takes_its_variants_and_those_made_from_its_graphs() -
 
 
 def test_a_runtime_that_dies_is_named_with_its_reason() -> None:
-    findings = variants(replace(HEALTHY, ort={}, errors={"onnxruntime": "its worker was ended by SIGILL"}))
-    assert states(findings, "missing") == {row.name for row in all_variants() if row.runtime == "onnxruntime"}
-    assert "SIGILL" in findings["ort-fp32"].text
+    found = variants(replace(HEALTHY, clipping=(), errors={"onnxruntime": "its worker was ended by SIGILL"}))
+    assert states(found, "missing") == {row.name for row in all_variants() if row.runtime == "onnxruntime"}
+    assert "SIGILL" in found["ort-fp32"].text
 
 
 def test_engines_that_torch_lacks_or_that_crash() -> None:
-    without = {**HEALTHY.torch, "engines": ["qnnpack"]}
+    without = TorchSaid({}, ("qnnpack",), {})
     named = {row.name for row in all_variants() if "engine" in row.recipe}
     findings = variants(replace(HEALTHY, torch=without))
     assert states(findings, "missing") == named and "it has qnnpack" in findings["int8-x86"].text
@@ -91,9 +91,9 @@ def test_emulated_and_saturating_arithmetic_is_a_reservation() -> None:
     emulated = variants(flags=frozenset({"avx2"}))
     assert states(emulated, "limited") == {row.name for row in all_variants() if row.native_isa}
     assert "fp16" in states(emulated, "limited") and not states(emulated, "missing")
-    clipping = replace(HEALTHY, saturates=dict.fromkeys(HEALTHY.saturates, True), ort={"saturating": ["QLinearConv"]})
+    clipping = replace(HEALTHY, saturates=dict.fromkeys(HEALTHY.saturates, True), clipping=("QLinearConv",))
     findings = variants(clipping)
-    assert states(findings, "limited") == {
+    assert states(found, "limited") == {
         "int8-fbgemm",
         "int8-x86",
         "int8-onednn",
@@ -142,9 +142,9 @@ def test_a_cap_of_the_caller_is_told() -> None:
 
 def test_a_gpu_is_named_and_a_machine_without_one_is_in_order() -> None:
     facts = {"GPU": "NVIDIA H100 80GB HBM3", "driver": "580.65"}
-    (there,) = device_findings(replace(HEALTHY, device={"facts": facts}), all_variants())
+    (there,) = device_findings(replace(HEALTHY, device=DeviceSaid(facts)), all_variants())
     assert "NVIDIA H100" in there.text and "580.65" in there.text and "fp32, fp16 and bf16" in there.text
-    why = {"why": "torch is built without CUDA", "remedy": "use another build"}
+    why = DeviceSaid(why="torch is built without CUDA", remedy="use another build")
     (absent,) = device_findings(replace(HEALTHY, device=why), all_variants())
     assert (there.state, absent.state) == ("ok", "ok") and "built without CUDA" in absent.text
     (crashed,) = device_findings(replace(HEALTHY, errors={"GPU": "its worker was ended by SIGSEGV"}), all_variants())

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from isobatch.models.planted import FAULTS, RESNET50, Fault, find_fault
-from isobatch.pipeline.explain.causes import all_causes
+from isobatch.pipeline.explain.causes import Explanation, all_causes
 from isobatch.pipeline.records.errors import Exit
 from isobatch.pipeline.tools.selftest.campaign import THREADS
 from isobatch.pipeline.tools.selftest.crossing import Accused, Examined, FaultAsked, Innocence, InnocentsAsked
@@ -18,8 +18,7 @@ BUILT = {"wrong-row", "rounding-order", "thread-partition"}
 
 
 def found(named: list[str], mechanism: str = "unexplained", *triggers: str) -> Examined:
-    explained = {"mechanism": mechanism, "triggers": list(triggers), "causes": []}
-    return Examined(tuple(named), explained)
+    return Examined(tuple(named), Explanation(mechanism, triggers))
 
 
 def outcome(name: str, *given: Any) -> FaultOutcome:
