@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch._ops import OpOverload
 
 from isobatch.models.ort.calls import leaves_of, side_by_side
-from isobatch.models.ort.trial import SEEN, Tried, chosen, of_other_shapes
+from isobatch.models.ort.trial import SEEN, NetworkTried, chosen, of_other_shapes
 from isobatch.models.pytorch.calls import Call, Interceptor
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import Network
@@ -27,7 +27,7 @@ _AS_ONNX = {"sigmoid": "Sigmoid", "sigmoid_": "Sigmoid", "_softmax": "Softmax", 
             "addmm": "Gemm", "linear": "Gemm", "mm": "Gemm"}  # fmt: skip
 
 
-def tried(network: Network, sets: Sequence[Images], asked: str = "auto") -> list[Tried]:
+def tried(network: Network, sets: Sequence[Images], asked: str = "auto") -> list[NetworkTried]:
     """What came of one, two and a few images of each set; see ``isobatch.models.ort.trial.tried``.
 
     The network is made once, and each set runs in a copy of it. Raises WeightsError where an output has no row for each
@@ -40,7 +40,7 @@ def tried(network: Network, sets: Sequence[Images], asked: str = "auto") -> list
 
 def _tried(
     net: nn.Module, in_types: Callable[[], nn.Module | None], network: Network, images: Images, asked: str
-) -> Tried:
+) -> NetworkTried:
     name, called = keyword_of(net), told_name(network.model)
     few = images.read(0, min(len(images), SEEN))
     pair = few[:2] if len(few) > 1 else np.concatenate([few, few])
@@ -48,7 +48,7 @@ def _tried(
         single, two = arrays(_called(net, pair[:1], name)), arrays(_called(net, pair, name))
     except Exception as error:  # networks check their input with errors of any kind
         refusal = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        return Tried(refusal, in_own_types=_takes(in_types(), pair))
+        return NetworkTried(refusal, in_own_types=_takes(in_types(), pair))
     try:
         places = with_rows(single, two)
     except TypeError as error:
@@ -66,7 +66,7 @@ def _tried(
         few, result = pair, _called(net, pair, name)
     outputs = arrays({place or "output": _compared(value) for place, value in tensors(result).items()})
     rows = side_by_side(outputs, len(few))
-    return Tried(None, chosen(_last_operators(net, few[:1], name), leaves_of(outputs), rows, asked))
+    return NetworkTried(None, chosen(_last_operators(net, few[:1], name), leaves_of(outputs), rows, asked))
 
 
 def _takes(net: nn.Module | None, images: NDArray[Any]) -> bool:

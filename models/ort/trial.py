@@ -39,7 +39,7 @@ _UNIT = 1e-3  # how far from 1 the length of a normalised row may be
 
 
 @dataclass(frozen=True)
-class Tried:
+class NetworkTried:
     """``refusal``: why the graph takes no such images, or None. ``rewritten``: the graph where it had to be changed.
 
     ``in_own_types``: a torch network that takes them, only not as a copy in float32.
@@ -51,7 +51,7 @@ class Tried:
     in_own_types: bool = False
 
 
-def tried(path: Path, images: Images, sha256: str | None, called: str, asked: str = "auto") -> Tried:
+def tried(path: Path, images: Images, sha256: str | None, called: str, asked: str = "auto") -> NetworkTried:
     """What came of one and two images of this set alone and together.
 
     Reshape nodes that hold a batch size are made to copy the axis instead, where that gives two rows for two images.
@@ -60,14 +60,14 @@ def tried(path: Path, images: Images, sha256: str | None, called: str, asked: st
     """
     checked = check_onnx(path, sha256)
     if unfit := unfitting(checked.inputs, images):
-        return Tried(unfit)
+        return NetworkTried(unfit)
     few = images.read(0, min(len(images), SEEN))
     pair = few[:2] if len(few) > 1 else np.concatenate([few, few])
     model, rewritten = checked.model, None
     if (failure := _failure(model, pair)) is not None:
         rewritten = _with_copied_batch(model, pair)
         if rewritten is None:
-            return Tried(f"{called} {failure}")
+            return NetworkTried(f"{called} {failure}")
         model = rewritten
     session = _session(model)
     if unlike := of_other_shapes(outputs_of(session, pair[:1]), outputs_of(session, pair)):
@@ -77,9 +77,9 @@ def tried(path: Path, images: Images, sha256: str | None, called: str, asked: st
         rows = side_by_side(outputs, len(few))
     except ValueError as error:
         wrong = next((name for name, value in outputs.items() if np.shape(value)[:1] != (len(few),)), "")
-        return Tried(f"{called}: {error}; {without_rows(model, wrong)}")
+        return NetworkTried(f"{called}: {error}; {without_rows(model, wrong)}")
     last = {name: node.op_type for name, node in last_nodes(model).items()}
-    return Tried(None, chosen(last, leaves_of(outputs), rows, asked), rewritten)
+    return NetworkTried(None, chosen(last, leaves_of(outputs), rows, asked), rewritten)
 
 
 def of_other_shapes(single: Mapping[str, Any], pair: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ _LIMITS = -(2**15), 2**15 - 1  # of a sum of two products in 16 bits
 _HIGHEST = 255
 
 
-class _Convolution(nniq.ConvReLU2d):
+class _QuantizedConvolution(nniq.ConvReLU2d):
     """A quantized convolution with ReLU whose packed weights are used by a kernel of ours."""
 
     kernel: Any
@@ -33,7 +33,7 @@ class _Convolution(nniq.ConvReLU2d):
         return result
 
 
-@layer(_Convolution, "other_epilogue::conv2d_relu")
+@layer(_QuantizedConvolution, "other_epilogue::conv2d_relu")
 def OtherEpilogue(
     x: Tensor, weight: Tensor, bias: Tensor, stride: list[int], padding: list[int], scale: float, zero: int
 ) -> Tensor:
@@ -47,7 +47,7 @@ def OtherEpilogue(
     return _coded(steps, scale, zero)
 
 
-@layer(_Convolution, "clipped::conv2d_relu")
+@layer(_QuantizedConvolution, "clipped::conv2d_relu")
 def Clipped(
     x: Tensor, weight: Tensor, bias: Tensor, stride: list[int], padding: list[int], scale: float, zero: int
 ) -> Tensor:

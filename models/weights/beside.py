@@ -12,14 +12,14 @@ _PILLOW = {0: "nearest", 2: "bilinear", 3: "bicubic"}  # PIL.Image.Resampling, b
 _GRAPHS = "onnx"  # the folder in which a hub's repository keeps graphs, below its configurations
 
 
-class Beside(NamedTuple):
+class ViewBeside(NamedTuple):
     """``view`` None: there is nothing, or nothing that can be used. ``said``: in words, where it is from."""
 
     view: View | None
     said: str
 
 
-def read_beside(file: Path) -> Beside:
+def read_beside(file: Path) -> ViewBeside:
     """The view that a configuration beside this file states: a processor's, else timm's."""
     folders = [file.parent, *([file.parent.parent] if file.parent.name == _GRAPHS else [])]
     unused = []
@@ -33,8 +33,8 @@ def read_beside(file: Path) -> Beside:
                 unused.append(f"{name} beside it does not say it in a way that is known")
                 continue
             if view is not None:
-                return Beside(view, f"{name} beside it")
-    return Beside(None, unused[0] if unused else "")
+                return ViewBeside(view, f"{name} beside it")
+    return ViewBeside(None, unused[0] if unused else "")
 
 
 def _of_processor(data: dict[str, Any]) -> View | None:

@@ -21,7 +21,7 @@ from isobatch.models.shared.regular_files import open_regular
 from isobatch.models.weights.file_kinds import LIST, PART, other_kind
 from isobatch.models.weights.model_name import kind_of
 from isobatch.models.weights.networks import skeleton
-from isobatch.models.weights.state_dicts import OF_FLOAT, Chosen, State, choose, some
+from isobatch.models.weights.state_dicts import OF_FLOAT, State, StateDictChosen, choose, some
 from isobatch.models.weights.state_dicts import WeightsError as WeightsError  # with what raises it first
 
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")  # heads of GoogLeNet and Inception that serve training only
@@ -37,7 +37,7 @@ _PLAIN_RECORDS: list[Any] = [
 """What training programs store beside the tensors: settings, paths, times, numpy's numbers. None runs anything."""
 
 
-def open_checkpoint(path: Path, asked: str | None = None) -> Chosen:
+def open_checkpoint(path: Path, asked: str | None = None) -> StateDictChosen:
     """The tensors of a safetensors file or of a PyTorch checkpoint, by name, as they are stored, and where they lay.
 
     Of weights in several files ``path`` is the list, ``*.index.json``. Nothing in a file is executed: checkpoints go

@@ -23,7 +23,7 @@ from isobatch.models.weights.torchvision_compat import torchvision
 
 
 @dataclass(frozen=True)
-class Found:
+class WeightsFound:
     """Weights by the names in their file."""
 
     source: str
@@ -37,7 +37,7 @@ class Found:
     warnings: tuple[Remark, ...] = ()
 
 
-def find_in_file(path: Path, state_dict: str | None) -> Found:
+def find_in_file(path: Path, state_dict: str | None) -> WeightsFound:
     """The state dict of the user's file, ``state_dict`` where it is named. Raises WeightsError."""
     chosen = open_checkpoint(path, state_dict)
     place = f"its state dict under {chosen.place!r} is used" if chosen.place else ""
@@ -47,10 +47,10 @@ def find_in_file(path: Path, state_dict: str | None) -> Found:
         others = " and ".join(f"{other!r}{' (averaged)' if averaged(other) else ''}" for other in chosen.others)
         text = f"{path.name} holds more than one state dict: {kind} under {chosen.place!r} are used, and not {others}: "
         warnings = (Remark("other-weights", f"{text}--state-dict {chosen.others[0]} takes the other"),)
-    return Found(path.name, chosen.state, place, own=True, prefix=chosen.prefix, warnings=warnings)
+    return WeightsFound(path.name, chosen.state, place, own=True, prefix=chosen.prefix, warnings=warnings)
 
 
-def with_facts(model: str, net: nn.Module, state: State, weights: Found) -> tuple[str, list[str]]:
+def with_facts(model: str, net: nn.Module, state: State, weights: WeightsFound) -> tuple[str, list[str]]:
     """The model's name with what its weights show and do not show, and what to say of it. ``net``: its skeleton.
 
     Raises WeightsError.
@@ -124,17 +124,17 @@ def usual_view(model: str) -> tuple[View, str, bool]:
     return (IMAGENET, "ImageNet's", False) if view is None else (view, "timm's configuration of the model", True)
 
 
-def timm_published(model: str, offline: bool) -> Found:
+def timm_published(model: str, offline: bool) -> WeightsFound:
     """Those of timm's network; ``offline``: out of the hub's cache only. Raises WeightsError."""
-    return Found(PRETRAINED, timm_pretrained(read_name(model), offline).state_dict())
+    return WeightsFound(PRETRAINED, timm_pretrained(read_name(model), offline).state_dict())
 
 
-def of_factory(model: str) -> tuple[str, nn.Module, Found]:
+def of_factory(model: str) -> tuple[str, nn.Module, WeightsFound]:
     """The factory's full name, its network as it is run, and the weights that it gives it. Raises WeightsError."""
     name, net = described(read_name(model))
     warnings: tuple[Remark, ...] = ()
     if text := told_in_training(name.architecture, net):
         warnings = (Remark("training-mode", text),)
     state = {key: tensor.detach() for key, tensor in net.state_dict().items()}
-    weights = Found("factory", state, "the weights that the factory gives its network", warnings=warnings)
+    weights = WeightsFound("factory", state, "the weights that the factory gives its network", warnings=warnings)
     return str(name), with_one_output(as_measured(net)), weights

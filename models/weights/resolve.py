@@ -25,7 +25,7 @@ from isobatch.models.weights.file_kinds import in_folder
 from isobatch.models.weights.found import (
     IMAGENET_NAMES,
     PRETRAINED,
-    Found,
+    WeightsFound,
     find_in_file,
     of_factory,
     published,
@@ -66,7 +66,7 @@ def resolve(
     """
     check_known(model)
     made: nn.Module | None = None
-    given: Found | None = None
+    given: WeightsFound | None = None
     if kind_of(model) == "factory":
         model, made, given = of_factory(model)  # the only call of it here: it may take its time, and print
     if given is not None and name == "auto":
@@ -101,7 +101,7 @@ def resolve(
     )
 
 
-def _seen(weights: Found, model: str, file: Path) -> tuple[View, str, bool]:
+def _seen(weights: WeightsFound, model: str, file: Path) -> tuple[View, str, bool]:
     """What pictures are made into, where that is from, and whether nothing says it."""
     if weights.entry is not None:
         return replace(view_of(weights.entry), forced=True), f"torchvision's entry for {weights.source}", False
@@ -119,7 +119,7 @@ def _seen(weights: Found, model: str, file: Path) -> tuple[View, str, bool]:
 
 def _find(
     name: str, model: str, offline: bool, say: Callable[[str], None], state_dict: str | None, made: nn.Module | None
-) -> Found:
+) -> WeightsFound:
     if state_dict is not None and name in KEYWORDS:
         raise WeightsError(f"--state-dict {state_dict!r} belongs to a file, and --weights {name} is none: leave it out")
     kind = kind_of(model)
@@ -147,7 +147,7 @@ def _find(
     raise WeightsError(f"no weights {name!r}: it is neither a file nor one of {', '.join(KEYWORDS)}")
 
 
-def _automatic(model: str, say: Callable[[str], None]) -> Found:
+def _automatic(model: str, say: Callable[[str], None]) -> WeightsFound:
     known = [name for name in IMAGENET_NAMES if published(name, model) is not None]
     for name in known:
         if _hub_file(published(name, model)).is_file():
@@ -157,7 +157,7 @@ def _automatic(model: str, say: Callable[[str], None]) -> Found:
     return replace(weights, offer=f"ImageNet weights: {PROGRAM}{which} --weights {known[0]}" if known else "")
 
 
-def _timm_automatic(model: str, say: Callable[[str], None]) -> Found:
+def _timm_automatic(model: str, say: Callable[[str], None]) -> WeightsFound:
     try:
         return timm_published(model, offline=True)
     except WeightsError:
@@ -165,18 +165,18 @@ def _timm_automatic(model: str, say: Callable[[str], None]) -> Found:
         return replace(weights, offer=f"its published weights: {PROGRAM} --model {model} --weights {PRETRAINED}")
 
 
-def _digits(model: str) -> Found:
+def _digits(model: str) -> WeightsFound:
     if model != _DIGITS_MODEL:
         raise WeightsError(
             f"the digits weights are for {_DIGITS_MODEL}, not {model}: choose --weights random or a file"
         )
     state = {name: torch.from_numpy(array) for name, array in digits.state_dict().items()}
-    return Found("digits", state, EMBEDDED_NOTE)
+    return WeightsFound("digits", state, EMBEDDED_NOTE)
 
 
-def _random(model: str, say: Callable[[str], None], made: nn.Module | None = None) -> Found:
+def _random(model: str, say: Callable[[str], None], made: nn.Module | None = None) -> WeightsFound:
     say(f"making random weights for {model}")
-    return Found("random", random_state(model, net=made), RANDOM_NOTE)
+    return WeightsFound("random", random_state(model, net=made), RANDOM_NOTE)
 
 
 def _hub_file(entry: Any) -> Path:
@@ -184,7 +184,7 @@ def _hub_file(entry: Any) -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
 
 
-def _imagenet(name: str, model: str, offline: bool, say: Callable[[str], None]) -> Found:
+def _imagenet(name: str, model: str, offline: bool, say: Callable[[str], None]) -> WeightsFound:
     entry = published(name, model)
     if entry is None:
         others = [other for other in IMAGENET_NAMES if published(other, model) is not None]
@@ -198,7 +198,7 @@ def _imagenet(name: str, model: str, offline: bool, say: Callable[[str], None]) 
             )
         _download(name, model, entry, say)
     _verify(path)
-    return Found(name, open_checkpoint(path).state, class_names=tuple(entry.meta["categories"]), entry=entry)
+    return WeightsFound(name, open_checkpoint(path).state, class_names=tuple(entry.meta["categories"]), entry=entry)
 
 
 def _download(name: str, model: str, entry: Any, say: Callable[[str], None]) -> None:

@@ -24,7 +24,7 @@ OF_FLOAT = (
 )
 
 
-class Chosen(NamedTuple):
+class StateDictChosen(NamedTuple):
     """``place``: the keys that lead to the state dict, with dots; "" where the file is one. ``others``: those beside.
 
     ``prefix``: what was asked for and is no place, so that it must begin the tensors' names; "" otherwise.
@@ -36,7 +36,7 @@ class Chosen(NamedTuple):
     prefix: str = ""
 
 
-def choose(content: Any, file: str, asked: str | None) -> Chosen:
+def choose(content: Any, file: str, asked: str | None) -> StateDictChosen:
     """The state dict at the place ``asked``, else of a usual name. Raises WeightsError where it is not clear."""
     if not isinstance(content, Mapping) or not content:
         raise WeightsError(f"{file} holds a {type(content).__name__}, not a state dict: save model.state_dict()")
@@ -58,17 +58,17 @@ def choose(content: Any, file: str, asked: str | None) -> Chosen:
             "--state-dict KEY"
         )
     place = next(iter(usual or places))
-    return Chosen(places[place], place, tuple(other for other in places if other != place))
+    return StateDictChosen(places[place], place, tuple(other for other in places if other != place))
 
 
-def _asked(places: Mapping[str, State], file: str, asked: str) -> Chosen:
+def _asked(places: Mapping[str, State], file: str, asked: str) -> StateDictChosen:
     place = next((name for name in places if name == asked or name.rpartition(".")[2] == asked), None)
     if place is not None:
-        return Chosen(places[place], place, tuple(other for other in places if other != place))
+        return StateDictChosen(places[place], place, tuple(other for other in places if other != place))
     for place, state in places.items():
         prefix = asked.removeprefix(f"{place}.").rstrip(".") + "."
         if any(name.startswith(prefix) for name in state):
-            return Chosen(state, place, tuple(other for other in places if other != place), prefix)
+            return StateDictChosen(state, place, tuple(other for other in places if other != place), prefix)
     held = some([place or "one without a name" for place in places]) or "none"
     raise WeightsError(f"{file} holds no state dict {asked!r}: give --state-dict one of those that it holds: {held}")
 

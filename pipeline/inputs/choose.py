@@ -39,7 +39,7 @@ class Candidates:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ImagesChosen:
     """Index and digest of the images of each part, and what was left out on the way."""
 
     evaluation: dict[int, bytes]
@@ -47,7 +47,7 @@ class Choice:
     skipped: tuple[dict[str, str], ...]
 
 
-def choose(candidates: Candidates, wanted: int, calibration_images: int) -> Choice:
+def choose(candidates: Candidates, wanted: int, calibration_images: int) -> ImagesChosen:
     """At most ``wanted`` images to measure and ``calibration_images`` others to calibrate with, distinct by content.
 
     Visits the images spread over the whole list, so that a list sorted by class does not give one class; every third
@@ -75,7 +75,7 @@ def choose(candidates: Candidates, wanted: int, calibration_images: int) -> Choi
     if len(calibration) < LEAST_CALIBRATION:
         evaluation = dict(list((evaluation | calibration).items())[:wanted])
         calibration = {}
-    return Choice(evaluation, calibration, tuple(skipped))
+    return ImagesChosen(evaluation, calibration, tuple(skipped))
 
 
 def spread(count: int) -> Iterator[int]:

@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from isobatch.models.spec.images import Images
-from isobatch.pipeline.inputs.choose import LEAST_CALIBRATION, Candidates, Choice, Unusable, choose
+from isobatch.pipeline.inputs.choose import LEAST_CALIBRATION, Candidates, ImagesChosen, Unusable, choose
 from isobatch.pipeline.inputs.labels import Labels
 from isobatch.pipeline.inputs.labels_file import labels_of_array
 from isobatch.pipeline.inputs.request import (
@@ -56,7 +56,7 @@ def own_array(
     return store_own(own, request, choose_own(own, request), labels, remark)
 
 
-def choose_own(own: Own, request: SetsAsked) -> Choice:
+def choose_own(own: Own, request: SetsAsked) -> ImagesChosen:
     """The images to measure and to calibrate with. Raises InputError when none is usable."""
     choice = choose(own.candidates, request.wanted, CALIBRATION_IMAGES)
     if not choice.evaluation:
@@ -66,7 +66,7 @@ def choose_own(own: Own, request: SetsAsked) -> Choice:
     return replace(choice, skipped=(*own.skipped, *choice.skipped))
 
 
-def store_own(own: Own, request: SetsAsked, choice: Choice, labels: Labels | None, remark: str) -> PreparedSet:
+def store_own(own: Own, request: SetsAsked, choice: ImagesChosen, labels: Labels | None, remark: str) -> PreparedSet:
     """Both parts on disk and their record. ``labels``: one per candidate; ``remark`` goes into the note."""
 
     def stored(part: Part, chosen: dict[int, bytes]) -> Images:
@@ -99,7 +99,7 @@ def store_own(own: Own, request: SetsAsked, choice: Choice, labels: Labels | Non
     return replace(prepared, calibration_remedy=remedy, labelled=larger)
 
 
-def _labelled(own: Own, request: SetsAsked, choice: Choice, labels: tuple[int, ...]) -> Labelled:
+def _labelled(own: Own, request: SetsAsked, choice: ImagesChosen, labels: tuple[int, ...]) -> Labelled:
     """All usable images that do not calibrate, distinct by content."""
     kept: list[int] = []
     skipped: list[dict[str, str]] = []

@@ -19,7 +19,7 @@ OnEvent = Callable[[Any], None]
 
 
 @dataclass(eq=False)
-class Call:
+class WorkerCall:
     """One call in a worker, from its start to its result."""
 
     name: str

@@ -21,7 +21,7 @@ import isobatch
 from isobatch.models.shared.scratch import Scratch
 from isobatch.pipeline.records.errors import EngineError
 from isobatch.pipeline.workers import stopping
-from isobatch.pipeline.workers.call import Call, OnEvent, tail
+from isobatch.pipeline.workers.call import OnEvent, WorkerCall, tail
 from isobatch.pipeline.workers.call import WorkerError as WorkerError  # with the functions that raise it
 
 PRELOAD = "isobatch.models.machine.preload"
@@ -67,13 +67,13 @@ class Launcher:
                 self.events.put((self, json.loads(line)))
         self.events.put((self, None))
 
-    def begin(self, function: str, payload: Any, timeout_s: float, on_event: OnEvent) -> Call:
+    def begin(self, function: str, payload: Any, timeout_s: float, on_event: OnEvent) -> WorkerCall:
         """Ask for ``function(payload, emit)`` in a fresh worker.
 
         Raises WorkerError where nobody listens, EngineError where somebody has killed the launcher.
         """
         self._calls += 1
-        call = Call(f"{self._calls:04d}", self.folder, timeout_s, on_event)
+        call = WorkerCall(f"{self._calls:04d}", self.folder, timeout_s, on_event)
         files = {"folder": os.getcwd(), "reply": str(call.reply), "log": str(call.log)}
         request = {"id": call.name, "call": function, "payload": payload, **files}
         assert self.process.stdin is not None
@@ -131,7 +131,7 @@ class Workers:
         self.timeout_s = timeout_s
         self._launchers: dict[tuple[tuple[str, str], ...], Launcher] = {}
         self._events: queue.SimpleQueue[tuple[Launcher, dict[str, Any] | None]] = queue.SimpleQueue()
-        self._open: dict[tuple[Launcher, str], Call] = {}
+        self._open: dict[tuple[Launcher, str], WorkerCall] = {}
         self._scratch = Scratch()
 
     def __enter__(self) -> Self:
@@ -161,7 +161,7 @@ class Workers:
         payload: Any,
         on_event: OnEvent = lambda event: None,
         timeout_s: float | None = None,
-    ) -> Call:
+    ) -> WorkerCall:
         """Start a call in the launcher of this environment. Raises WorkerError.
 
         ``timeout_s``: how long it may be silent, in place of the study's own limit.
@@ -171,7 +171,7 @@ class Workers:
         self._open[launcher, call.name] = call
         return call
 
-    def wait(self, calls: Sequence[Call]) -> Call:
+    def wait(self, calls: Sequence[WorkerCall]) -> WorkerCall:
         """The first of these calls to end. Meanwhile what any worker emits is passed on, and silent ones are ended."""
         while True:
             if ended := next((call for call in calls if call.ended), None):
@@ -208,5 +208,5 @@ class Workers:
     def call(
         self, environment: Mapping[str, str], function: str, payload: Any, on_event: OnEvent = lambda event: None
     ) -> Any:
-        """The JSON-ready result of ``function(payload, emit)`` in a fresh worker. Raises as ``Call.result`` does."""
+        """The JSON-ready result of ``function(payload, emit)`` in a fresh worker. Raises as its ``result`` does."""
         return self.wait([self.begin(environment, function, payload, on_event)]).result()

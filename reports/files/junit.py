@@ -14,7 +14,7 @@ from isobatch.reports.escape import clean
 
 
 @dataclass(frozen=True)
-class Failure:
+class JUnitFailure:
     """Why a case fails, in short, of which kind, and in full."""
 
     message: str
@@ -23,17 +23,17 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Case:
+class JUnitCase:
     """A test case. It fails by its ``failure``, is skipped for the reason ``skipped``, else it passes."""
 
     classname: str
     name: str
-    failure: Failure | None = None
+    failure: JUnitFailure | None = None
     skipped: str | None = None
     said: str | None = None
 
 
-def junit_xml(suite: str, cases: Sequence[Case]) -> bytes:
+def junit_xml(suite: str, cases: Sequence[JUnitCase]) -> bytes:
     """The XML, UTF-8, of one suite. Control characters, which XML has no way to write, are replaced."""
     counts = {
         "tests": len(cases),
@@ -52,7 +52,7 @@ def junit_xml(suite: str, cases: Sequence[Case]) -> bytes:
     return text + b"\n"
 
 
-def _add(suite: ElementTree.Element, test_case: Case) -> None:
+def _add(suite: ElementTree.Element, test_case: JUnitCase) -> None:
     named = {"classname": clean(test_case.classname), "name": clean(test_case.name), "time": "0"}
     case = ElementTree.SubElement(suite, "testcase", named)
     if test_case.failure is not None:
@@ -79,10 +79,10 @@ def check_junit(report: CheckReport, said: dict[str, str]) -> bytes:
     )
 
 
-def _checked(network: str, checked: VariantChecked, said: str) -> Case:
+def _checked(network: str, checked: VariantChecked, said: str) -> JUnitCase:
     message = ": ".join(part for part in (checked.verdict or checked.status, checked.reason) if part)
-    failure = Failure(message, str(checked.verdict)) if checked.exit_code == Exit.NOT_MET else None
-    return Case(network, checked.variant, failure, message if checked.exit_code == Exit.PARTIAL else None, said)
+    failure = JUnitFailure(message, str(checked.verdict)) if checked.exit_code == Exit.NOT_MET else None
+    return JUnitCase(network, checked.variant, failure, message if checked.exit_code == Exit.PARTIAL else None, said)
 
 
 def comparison_junit(comparison: RunComparison) -> bytes:
@@ -98,14 +98,14 @@ def comparison_junit(comparison: RunComparison) -> bytes:
     return junit_xml("isobatch compare", [*cases, policy])
 
 
-def _compared(variant: str, name: str, worse: list[Change], compared: SetCompared | None = None) -> Case:
+def _compared(variant: str, name: str, worse: list[Change], compared: SetCompared | None = None) -> JUnitCase:
     failure, skipped = None, None
     if worse:
         text = "; ".join(f"{change.what}: {change.a} -> {change.b}" for change in worse)
-        failure = Failure(text, "regression", "\n".join(change.note for change in worse if change.note) or text)
+        failure = JUnitFailure(text, "regression", "\n".join(change.note for change in worse if change.note) or text)
     elif compared and not compared.n_outputs and compared.verdict_b is None:
         skipped = "; ".join(compared.notes) or "run B has no outputs of it"
-    return Case(variant, name, failure, skipped, _said(compared) if compared else None)
+    return JUnitCase(variant, name, failure, skipped, _said(compared) if compared else None)
 
 
 def _said(compared: SetCompared) -> str:
@@ -124,19 +124,20 @@ def study_junit(study: Study) -> bytes:
     return junit_xml("isobatch study", [*cases, _policy(study.recommendation)])
 
 
-def _cases(variant: VariantResult) -> list[Case]:
+def _cases(variant: VariantResult) -> list[JUnitCase]:
     if not variant.by_inputs:
-        return [Case(variant.name, "all inputs", skipped=f"{variant.status}: {variant.reason or 'no verdict'}")]
+        return [JUnitCase(variant.name, "all inputs", skipped=f"{variant.status}: {variant.reason or 'no verdict'}")]
     return [
-        Case(variant.name, verdict.inputs, said=f"{verdict.verdict}: {verdict.decided_by.why}")
+        JUnitCase(variant.name, verdict.inputs, said=f"{verdict.verdict}: {verdict.decided_by.why}")
         for verdict in variant.by_inputs
     ]
 
 
-def _policy(decided: Recommendation | None) -> Case:
+def _policy(decided: Recommendation | None) -> JUnitCase:
     if decided is None:
-        return Case("run", "policy", skipped="nothing was decided")
+        return JUnitCase("run", "policy", skipped="nothing was decided")
     because = "\n".join(decided.because)
     if decided.chosen is None:
-        return Case("run", "policy", Failure(decided.withheld or describe(decided.policy), "not-met", because))
-    return Case("run", "policy", said=f"{decided.chosen}\n{because}")
+        failure = JUnitFailure(decided.withheld or describe(decided.policy), "not-met", because)
+        return JUnitCase("run", "policy", failure)
+    return JUnitCase("run", "policy", said=f"{decided.chosen}\n{because}")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from isobatch.pipeline.machine.environment import available_cores, memory_bytes
-from isobatch.pipeline.workers.call import Call
+from isobatch.pipeline.workers.call import WorkerCall
 from isobatch.pipeline.workers.engines import Task
 from isobatch.pipeline.workers.pool import Workers
 
@@ -25,7 +25,7 @@ class LocalEngine:
         self._workers = workers
         self._limit = limit or max(1, memory_bytes() // WORKER_BYTES)
         self._cores = cores or available_cores()
-        self._calls: dict[Call, Task] = {}
+        self._calls: dict[WorkerCall, Task] = {}
 
     def fits(self, task: Task, running: Sequence[Task]) -> bool:
         """Whether the task can start beside those that are running."""

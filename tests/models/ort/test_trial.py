@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from isobatch.models.ort.check_user_file import OnnxError
-from isobatch.models.ort.trial import Tried, tried
+from isobatch.models.ort.trial import NetworkTried, tried
 from isobatch.models.spec.images import Field, Images, record_type
 from isobatch.models.spec.outcome import Outcome
 from tests.models.ort.small_onnx import CLASSES, classifier, pixels, stored
@@ -16,7 +16,7 @@ from tests.models.ort.test_check_user_file import reshaping, saved
 
 def trial(
     folder: Path, model: onnx.ModelProto, images: NDArray[np.float32] | None = None, asked: str = "auto"
-) -> Tried:
+) -> NetworkTried:
     few = stored(folder, pixels(4) if images is None else images)
     return tried(saved(folder, model), few, None, "net.onnx", asked)
 

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from isobatch.pipeline.inputs import InputError, SetsAsked, npy, own
-from isobatch.pipeline.inputs.choose import Choice
+from isobatch.pipeline.inputs.choose import ImagesChosen
 from isobatch.pipeline.storage.files import StoreError
 
 from .helpers import noise, one
@@ -64,7 +64,7 @@ def test_duplicates_shrink_n(tmp_path: Path) -> None:
 def test_a_file_replaced_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     choose_own = own.choose_own
 
-    def replaced(mine: own.Own, request: SetsAsked) -> Choice:
+    def replaced(mine: own.Own, request: SetsAsked) -> ImagesChosen:
         saved(tmp_path, FLOATS[:4])
         return choose_own(mine, request)
 
