@@ -20,7 +20,7 @@ from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.workers.engines.local import LocalEngine
 from isobatch.pipeline.workers.pool import Workers
 from isobatch.reports.files.json_report import load_study
-from isobatch.reports.screen.progress import Progress
+from isobatch.reports.screen.progress import ScreenProgress
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN = (sys.executable, str(ROOT / "run.py"))
@@ -67,7 +67,7 @@ def timing_of(run: Path) -> Timing:
 @contextmanager
 def prepared(variants: str, patience_s: float, **settings: Any) -> Iterator[Stages]:
     """A study of these variants up to its artifacts; its run is removed at the end."""
-    with tempfile.TemporaryDirectory() as folder, Progress(quiet=False, stream=sys.stderr) as progress:
+    with tempfile.TemporaryDirectory() as folder, ScreenProgress(quiet=False, stream=sys.stderr) as progress:
         config = Config(tuple(variants.split(",")), threads=(2,), out=f"{folder}/run", **settings)
         with Workers(patience_s) as workers, closing(open_run(config)) as run:
             stages = Stages(config, run, cache_root(), workers, progress, LocalEngine(workers, 1))

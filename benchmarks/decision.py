@@ -21,7 +21,7 @@ from benchmarks.replayed import replay
 from isobatch.models.registry import find_variant
 from isobatch.pipeline.decide.race import LOOKS
 from isobatch.pipeline.prepare.state import Stages
-from isobatch.pipeline.race.contestant import Contestant
+from isobatch.pipeline.race.contestant import LiveContestant
 from isobatch.pipeline.race.crossing import Opening
 from isobatch.pipeline.race.rounds import Entry, Tally, race
 
@@ -59,7 +59,7 @@ def _entry(stages: Stages, name: str, n: int, opened: ExitStack) -> Entry:
     point = stages.base_of(find_variant(name))
     artifact, images = stages.artifacts[name, prepared.record.name], prepared.evaluation
     payload = Opening(name, point.runner, artifact, images, images, None, most=n).to_json()
-    contestant = opened.enter_context(Contestant(stages.workers, point.environment, payload))
+    contestant = opened.enter_context(LiveContestant(stages.workers, point.environment, payload))
     entry = Entry(name, contestant, n, 60.0, 300.0)
     entry.open()
     return entry

@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.common import timed
 from isobatch.pipeline.compare.comparisons import comparisons
-from isobatch.pipeline.decide.verdict import Tested, inputs_verdict
+from isobatch.pipeline.decide.verdict import ConditionTested, inputs_verdict
 from isobatch.pipeline.evidence.by_value import first_round, second_round
 from isobatch.pipeline.evidence.evidence import Evidence, Pass, kept_rows
 from isobatch.pipeline.evidence.stored import read_evidence
@@ -70,7 +70,7 @@ def _covering(evidence: Evidence, wanted: Pass) -> Pass | None:
 def verdict(rounds: Sequence[Evidence]) -> tuple[str, int]:
     """The verdict of two rounds, and how many images passed through the network."""
     condition = Condition(threads=1, image_size=SIDE)
-    tested = Tested(condition, rounds[0], comparisons(rounds[0], rounds[1], None, condition))
+    tested = ConditionTested(condition, rounds[0], comparisons(rounds[0], rounds[1], None, condition))
     verdict_of_set = inputs_verdict([tested], IMAGES)
     passed = sum(p.stop - p.start for evidence in rounds for p in evidence.passes)
     return verdict_of_set.verdict if verdict_of_set else "none", passed

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from benchmarks.common import SAMPLE
 from isobatch.pipeline.compare.batch_classes import batch_classes, fingerprints
 from isobatch.pipeline.compare.comparisons import comparisons
-from isobatch.pipeline.decide.verdict import Tested, inputs_verdict
+from isobatch.pipeline.decide.verdict import ConditionTested, inputs_verdict
 from isobatch.pipeline.evidence.evidence import Evidence, Pass
 from isobatch.pipeline.evidence.stored import read_evidence, write_evidence
 from isobatch.pipeline.records.study import Condition, Study, VariantResult
@@ -89,7 +89,7 @@ def judge(folder: Path) -> VariantResult:
     tested = []
     for at, condition in enumerate(CONDITIONS):
         first, second = (read_evidence(folder / f"{at}-{turn}.safetensors") for turn in (0, 1))
-        tested.append(Tested(condition, first, comparisons(first, second, reference, condition)))
+        tested.append(ConditionTested(condition, first, comparisons(first, second, reference, condition)))
     verdict = inputs_verdict(tested, len(reference.singles))
     assert verdict is not None
     result = VariantResult(

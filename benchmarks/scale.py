@@ -33,7 +33,7 @@ NODES, CONDITIONS, IMAGENET = (1, 8, 64), 12, 50_000
 
 
 @dataclass(frozen=True)
-class Ran:
+class StudyAtSize:
     """One study: what its report says of its time; by variant seconds of calls, bytes of evidence, images passed."""
 
     images: int
@@ -65,7 +65,7 @@ class Home:
         """The arguments of a study."""
         return [*NETWORK, "--inputs", "images.npy", "--images", str(images), "--variants", variants, *argv]
 
-    def study(self, images: int, variants: str, *argv: str) -> Ran:
+    def study(self, images: int, variants: str, *argv: str) -> StudyAtSize:
         """Run a study to its end. Raises RuntimeError where it does not end as a finished study does."""
         self._runs += 1
         out = self.folder / f"run-{self._runs}"
@@ -77,7 +77,7 @@ class Home:
             call_s[evidence.variant] += sum(sum(spent) for spent in evidence.call_s.values())
             bytes_[evidence.variant] += file.stat().st_size
             passed[evidence.variant] += sum(p.stop - p.start for p in evidence.passes)
-        return Ran(images, timing_of(out), dict(call_s), dict(bytes_), dict(passed))
+        return StudyAtSize(images, timing_of(out), dict(call_s), dict(bytes_), dict(passed))
 
 
 @contextmanager

@@ -33,7 +33,7 @@ _UNITS = {"h": 3600.0, "min": 60.0, "s": 1.0}
 
 
 @dataclass(frozen=True)
-class Ran:
+class StudyWatched:
     """One study: its lines of progress by seconds since the command, the prompt last, and what its report says."""
 
     folder: Path
@@ -70,11 +70,11 @@ class Ran:
         return self.wall_s - self.call_s - sum(self.timing.stages.get(name, 0.0) for name in called)
 
 
-def study(folder: Path, cache: Path, argv: list[str]) -> Ran:
+def study(folder: Path, cache: Path, argv: list[str]) -> StudyWatched:
     """One study."""
     out = Path(tempfile.mkdtemp(dir=folder)) / "run"
     lines = followed([*argv, "--out", str(out)], folder, cache)
-    return Ran(out, lines, timing_of(out))
+    return StudyWatched(out, lines, timing_of(out))
 
 
 def left_s(text: str) -> float | None:
@@ -100,7 +100,7 @@ def row(name: str, values: Sequence[float], unit: str = "s") -> str:
     return f"| {name} | {middle:.{digits}f} {unit} | {spread} | {len(values)} |"
 
 
-def table(label: str, runs: Sequence[Ran]) -> list[str]:
+def table(label: str, runs: Sequence[StudyWatched]) -> list[str]:
     """The rows of one kind of study: the whole, its stages, and what it did."""
     rows = [row(label, [run.wall_s for run in runs])]
     for stage in runs[0].timing.stages:
@@ -118,7 +118,7 @@ def table(label: str, runs: Sequence[Ran]) -> list[str]:
     return rows
 
 
-def over_by_hand(label: str, runs: Sequence[Ran], hands: Sequence[float]) -> list[str]:
+def over_by_hand(label: str, runs: Sequence[StudyWatched], hands: Sequence[float]) -> list[str]:
     """The rows of how many times as long as by hand a study took: the whole of it, and its evidence."""
     pairs = list(zip(runs, hands, strict=True))
     whole = row(f"{label}, over by hand", [run.wall_s / hand for run, hand in pairs], "x")

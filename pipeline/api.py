@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from isobatch.models.registry import load
 from isobatch.pipeline.config.policy_flags import OBJECTIVES
 from isobatch.pipeline.records.wording import counted, listed
-from isobatch.pipeline.user.asked import Asked, conditions
+from isobatch.pipeline.user.asked import RepairRequest, conditions
 from isobatch.pipeline.user.checks import compared
 from isobatch.pipeline.user.make import repaired_network
 from isobatch.pipeline.user.origins import NoStart, Start, where_it_starts
-from isobatch.pipeline.user.progress import Progress
+from isobatch.pipeline.user.progress import ProgressLine
 from isobatch.pipeline.user.results import BatchInvariance, BatchSize, CannotRepair, MadeInvariant
 
 __all__ = [
@@ -45,7 +45,7 @@ def compare_batch_invariance(network: Any, inputs: Any, batch_sizes: Iterable[in
     """
     rows, scope = _examples(inputs, batch_sizes)
     _warn_of_training(network)
-    progress = Progress()
+    progress = ProgressLine()
     try:
         with load("isobatch.models.user_networks:open_network")(network) as runner:
             return compared(runner, runner.fitted(rows), scope, say=progress).result
@@ -85,11 +85,11 @@ def make_batch_invariant(
             "network, then make it batch-invariant"
         )
     every = conditions(rows, image_sizes, threads)
-    progress = Progress()
+    progress = ProgressLine()
     try:
         deadline = time.monotonic() + seconds
         with load("isobatch.models.pytorch.runner:torch_threads")(every[0].threads):
-            return repaired_network(network, Asked(every, scope, objective, rungs, seconds, deadline, progress))
+            return repaired_network(network, RepairRequest(every, scope, objective, rungs, seconds, deadline, progress))
     finally:
         progress.end()
 

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from isobatch.models.registry import load
 from isobatch.pipeline.records.wording import counted
-from isobatch.pipeline.user.progress import Progress
+from isobatch.pipeline.user.progress import ProgressLine
 
 _NO_TIME = "the time was over (seconds={:g})"
 
 
 @dataclass(frozen=True)
-class Condition:
+class ThreadsAndRows:
     """So many threads, and examples of one size."""
 
     threads: int
@@ -27,7 +27,7 @@ class Condition:
         return f"{counted(self.threads, 'thread')}{f', {size} pixels' if size else ''}"
 
 
-def conditions(rows: NDArray[Any], image_sizes: Sequence[int], threads: Sequence[int]) -> tuple[Condition, ...]:
+def conditions(rows: NDArray[Any], image_sizes: Sequence[int], threads: Sequence[int]) -> tuple[ThreadsAndRows, ...]:
     """Every thread count with every size; first the examples as they are, with torch's present threads or the most.
 
     Of another size an example is its own pixels, repeated or left out. Raises ValueError for a size or number of
@@ -41,7 +41,7 @@ def conditions(rows: NDArray[Any], image_sizes: Sequence[int], threads: Sequence
     main = now if not threads or now in threads else max(threads)
     counts = dict.fromkeys([main, *threads])
     sets = [rows, *(_resized(rows, size) for size in dict.fromkeys(image_sizes) if (size, size) != rows.shape[2:])]
-    return tuple(Condition(count, images) for count in counts for images in sets)
+    return tuple(ThreadsAndRows(count, images) for count in counts for images in sets)
 
 
 def _resized(rows: NDArray[Any], size: int) -> NDArray[Any]:
@@ -74,18 +74,18 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class Asked:
+class RepairRequest:
     """What is asked for: the conditions (the repair is priced under the first), N of the scope, the objective, the
     rungs, and the time, which is over at ``deadline``.
     """
 
-    conditions: tuple[Condition, ...]
+    conditions: tuple[ThreadsAndRows, ...]
     scope: tuple[int, ...]
     objective: str
     rungs: Sequence[str]
     seconds: float
     deadline: float
-    say: Progress
+    say: ProgressLine
 
     @property
     def rows(self) -> NDArray[Any]:

@@ -24,7 +24,7 @@ _EMPTY = "its outputs hold no values, which proves nothing: let it give what is 
 _ONE = "all examples are the same, which proves nothing: give different ones"
 
 
-class Network(Protocol):
+class ComparedNetwork(Protocol):
     """What a network is asked here."""
 
     threads: int
@@ -47,7 +47,7 @@ class Compared(NamedTuple):
 
 
 def compared(
-    runner: Network,
+    runner: ComparedNetwork,
     rows: Rows,
     scope: Sequence[int],
     *,
@@ -106,14 +106,14 @@ def compared(
     return Compared(result("batch-invariant", seen), singles)
 
 
-def _repeats(runner: Network, batches: Sequence[Rows], before: Sequence[Leaves], rows: Rows) -> bool:
+def _repeats(runner: ComparedNetwork, batches: Sequence[Rows], before: Sequence[Leaves], rows: Rows) -> bool:
     """Whether one example and a batch give the same bytes again, right away and after other examples."""
     again = [same_rows(kept, runner.leaves(batch)) for kept, batch in zip(before, batches, strict=True)]
     runner.leaves(rows[-1:].copy())
     return all(again) and all(same_rows(k, runner.leaves(batch)) for k, batch in zip(before, batches, strict=True))
 
 
-def _all_alone(runner: Network, rows: Rows) -> Leaves:
+def _all_alone(runner: ComparedNetwork, rows: Rows) -> Leaves:
     parts = [runner.leaves(rows[i : i + 1].copy()) for i in range(len(rows))]
     shapes = {tuple((place, part[place].shape, part[place].dtype) for place in part) for part in parts}
     if len(shapes) > 1:
@@ -129,7 +129,7 @@ def _not_finite(singles: Leaves) -> str:
     return ""
 
 
-def _at(runner: Network, rows: Rows, n: int, singles: Leaves, probes: int, sparing: bool) -> Seen:
+def _at(runner: ComparedNetwork, rows: Rows, n: int, singles: Leaves, probes: int, sparing: bool) -> Seen:
     seen = Seen()
     for what, which, batch in batches(rows, n, probes):
         if what != NATURAL:

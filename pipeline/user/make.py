@@ -22,7 +22,7 @@ from isobatch.pipeline.repair.layers import survey_all
 from isobatch.pipeline.repair.records import best, repair_records
 from isobatch.pipeline.repair.rungs import Bench
 from isobatch.pipeline.repair.verify import OutOfTime, Scope, every_size
-from isobatch.pipeline.user.asked import Asked, Examples, opened
+from isobatch.pipeline.user.asked import Examples, RepairRequest, opened
 from isobatch.pipeline.user.checks import Compared, compared, same_rows
 from isobatch.pipeline.user.noted import Leaves
 from isobatch.pipeline.user.origins import REMEDY, SEED, mechanism_of, shapes_may_repair, where_it_starts
@@ -34,7 +34,7 @@ NATIVE = "native"
 _LOOKED, _CLIMBED = 0.4, 0.6  # shares of the time after which no layer, no candidate is begun; the rest verifies
 
 
-def repaired_network(network: Any, asked: Asked) -> MadeInvariant:
+def repaired_network(network: Any, asked: RepairRequest) -> MadeInvariant:
     """The network itself where it is batch-invariant, or the cheapest repair that holds. Raises CannotRepair."""
     first = asked.conditions[0]
     with opened(network, first.threads) as runner:
@@ -70,7 +70,7 @@ def repaired_network(network: Any, asked: Asked) -> MadeInvariant:
 
 
 def _compared(
-    network: Any, asked: Asked, doing: str, *, stop_at_first: bool, as_it_is: bool = False, first: Any = None
+    network: Any, asked: RepairRequest, doing: str, *, stop_at_first: bool, as_it_is: bool = False, first: Any = None
 ) -> list[Compared]:
     """The network under every condition, until it is not batch-invariant under one. ``first``: open for the first."""
     comparisons: list[Compared] = []
@@ -94,7 +94,7 @@ def _compared(
 
 
 def _record(
-    network: Any, repair: Repair, comparisons: Sequence[Compared], not_tried: Sequence[str], asked: Asked
+    network: Any, repair: Repair, comparisons: Sequence[Compared], not_tried: Sequence[str], asked: RepairRequest
 ) -> MadeInvariant:
     """What is handed back, with what it gave under every condition."""
     results = [item.result for item in comparisons]
@@ -110,7 +110,7 @@ def _record(
     return MadeInvariant(network, repair.model_copy(update=update), results[0], missing, tuple(results[1:]))
 
 
-def _refuse_mixing(runner: Any, asked: Asked, rows: NDArray[Any], native: BatchInvariance) -> None:
+def _refuse_mixing(runner: Any, asked: RepairRequest, rows: NDArray[Any], native: BatchInvariance) -> None:
     """Raise CannotRepair where the neighbours' values reach a row, unless by the scale of a dynamic quantization.
 
     What one example gives alone is not what such a network was made for: no shape repairs it.
@@ -139,7 +139,7 @@ def few_sizes(n_images: int, batch_sizes: Sequence[int]) -> tuple[Pass, ...]:
     )
 
 
-def _bench(runner: Any, network: Any, asked: Asked) -> tuple[Bench, list[str]]:
+def _bench(runner: Any, network: Any, asked: RepairRequest) -> tuple[Bench, list[str]]:
     """What the rungs need to know of every layer; and what was left out for want of time."""
     late = False
 
@@ -165,7 +165,7 @@ def _outcome(singles: Leaves) -> Outcome:
 
 
 def _scope(
-    network: Any, asked: Asked, outcome: Outcome, passes: Callable[[int, Sequence[int]], tuple[Pass, ...]]
+    network: Any, asked: RepairRequest, outcome: Outcome, passes: Callable[[int, Sequence[int]], tuple[Pass, ...]]
 ) -> Scope:
     first = asked.conditions[0]
     mine = [c for c in asked.conditions if c.threads == first.threads]
@@ -192,7 +192,7 @@ def _scope(
 
 
 def _delivered(
-    network: Any, native: Compared, tried: list[Tried], asked: Asked, left: Sequence[str]
+    network: Any, native: Compared, tried: list[Tried], asked: RepairRequest, left: Sequence[str]
 ) -> MadeInvariant | str:
     """The cheapest candidate that holds once more as the very object that is handed back; "" or why there is none."""
     remaining, failed = list(tried), ""
@@ -217,7 +217,7 @@ def _delivered(
     return failed
 
 
-def _untried(tried: Sequence[Tried], asked: Asked, taken: str) -> list[str]:
+def _untried(tried: Sequence[Tried], asked: RepairRequest, taken: str) -> list[str]:
     """The rungs that were not run to the end, and those that a cheap one made needless."""
     untried = []
     for attempt in tried:

@@ -11,7 +11,7 @@ from isobatch.pipeline.explain.origins import explain_origins
 from isobatch.pipeline.explain.search_bounds import DEFAULT
 from isobatch.pipeline.records.wording import counted, sizes
 from isobatch.pipeline.user.noted import batches
-from isobatch.pipeline.user.results import BatchInvariance, Origin
+from isobatch.pipeline.user.results import BatchInvariance, OriginInShort
 
 SEED = 0
 LEAK = "neighbour-leak"
@@ -29,8 +29,8 @@ class Start:
     In words the first comes first, unless the largest lets values of other examples in.
     """
 
-    first: Origin
-    largest: Origin
+    first: OriginInShort
+    largest: OriginInShort
     mechanism: str
     count: int
 
@@ -98,8 +98,8 @@ def _batch(rows: NDArray[Any], result: BatchInvariance, n: int) -> NDArray[Any]:
     return values
 
 
-def _origin(finding: LayerFinding) -> Origin:
-    return Origin(layer=finding.layer.name, kind=finding.layer.kind, batch_sizes=tuple(finding.batch_sizes))
+def _origin(finding: LayerFinding) -> OriginInShort:
+    return OriginInShort(layer=finding.layer.name, kind=finding.layer.kind, batch_sizes=tuple(finding.batch_sizes))
 
 
 MECHANISMS = (*LEAKS, "dynamic-scale")

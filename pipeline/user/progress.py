@@ -6,7 +6,7 @@ import time
 _PATIENCE_S, _LINES_S = 2.0, 10.0
 
 
-class Progress:
+class ProgressLine:
     """Call it with what begins now. On a terminal one line is written over; elsewhere a line every ten seconds.
 
     Nothing is told in the first ``patience_s``.

@@ -36,7 +36,7 @@ class Tested:
         return ", ".join(texts)
 
 
-class Origin(Record):
+class OriginInShort(Record):
     """A layer whose rows depend on N although its inputs do not."""
 
     layer: str

@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     from isobatch.pipeline.storage.files import asked_file, write_bytes
     from isobatch.pipeline.tools.check.asked import CheckRequest, shapes_of, target_of, variants_of
     from isobatch.pipeline.tools.check.run import check_network
-    from isobatch.pipeline.user.progress import Progress
+    from isobatch.pipeline.user.progress import ProgressLine
     from isobatch.reports.files.junit import check_junit
     from isobatch.reports.pages.checked import lines_of, markdown, screen
 
@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     timeout_s = seconds("--timeout", arguments.timeout)
     wanted = {name: asked_file(text) for name in ("junit", "markdown") if (text := getattr(arguments, name))}
-    progress = Progress(patience_s=0.0)
+    progress = ProgressLine(patience_s=0.0)
     try:
         report = check_network(asked, timeout_s, (lambda text: None) if arguments.quiet else progress)
     finally:

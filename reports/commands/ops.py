@@ -48,9 +48,9 @@ def _measured(sizes: list[int], threads: int, seed: int, timeout_s: float, quiet
     from isobatch.pipeline.records.study import Tool
     from isobatch.pipeline.tools.ops.measure import OpsReport, measure_arithmetics
     from isobatch.pipeline.workers.pool import Workers
-    from isobatch.reports.screen.progress import Progress
+    from isobatch.reports.screen.progress import ScreenProgress
 
-    with Progress(quiet=quiet, stream=sys.stderr) as progress, Workers(timeout_s) as workers:
+    with ScreenProgress(quiet=quiet, stream=sys.stderr) as progress, Workers(timeout_s) as workers:
         progress.plan(len(ARITHMETICS) * len(OPERATIONS))
         results = measure_arithmetics(workers, threads, sizes, seed, progress.step)
     return OpsReport(

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     from isobatch.pipeline.repair.rungs import all_rungs
     from isobatch.pipeline.workers.pool import WorkerError
     from isobatch.reports.escape import clean
-    from isobatch.reports.screen.progress import Progress
+    from isobatch.reports.screen.progress import ScreenProgress
 
     names = [NATIVE, *(rung.name for rung in all_rungs())]
     if arguments.rung not in (None, *names):
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     name = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     folder = Path(arguments.out or f"out/repaired-{config.variants[0]}-{name}").resolve()
     try:
-        with Progress(quiet=config.quiet, stream=sys.stderr) as progress:
+        with ScreenProgress(quiet=config.quiet, stream=sys.stderr) as progress:
             delivered = repair_variant(config, arguments.rung, folder, progress)
     except NoRepair as error:
         print(clean(str(error)), file=sys.stderr)

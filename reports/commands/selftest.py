@@ -27,10 +27,10 @@ def run(arguments: argparse.Namespace) -> int:
     from isobatch.pipeline.tools.selftest.campaign import run_selftest
     from isobatch.pipeline.tools.selftest.judge import exit_code
     from isobatch.reports.pages.selftest import blocks
-    from isobatch.reports.screen.progress import Progress
+    from isobatch.reports.screen.progress import ScreenProgress
     from isobatch.reports.screen.terminal import print_blocks
 
-    with Progress(quiet=arguments.quiet, stream=sys.stderr) as progress:
+    with ScreenProgress(quiet=arguments.quiet, stream=sys.stderr) as progress:
         test = run_selftest(faults, trials, seed, progress)
     if arguments.json:
         print(json.dumps(test.to_json(), indent=1, allow_nan=False))

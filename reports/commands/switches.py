@@ -22,13 +22,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Turn every switch, print a table a variant. DONE, or PARTIAL where something could not be run."""
     from isobatch.pipeline.tools.switches.measure import measure_switches
     from isobatch.reports.pages.switches import blocks
-    from isobatch.reports.screen.progress import Progress
+    from isobatch.reports.screen.progress import ScreenProgress
     from isobatch.reports.screen.terminal import print_blocks
 
     flags = vars(study_parser().parse_args([])) | vars(arguments)
     config = read_config(argparse.Namespace(**flags))
     batches(config.batch_sizes)
-    with Progress(quiet=config.quiet, stream=sys.stderr) as progress:
+    with ScreenProgress(quiet=config.quiet, stream=sys.stderr) as progress:
         report = measure_switches(config, progress)
     if arguments.json:
         print(report.model_dump_json(indent=1))

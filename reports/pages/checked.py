@@ -17,7 +17,7 @@ from isobatch.pipeline.records.wording import (
     sizes,
 )
 from isobatch.pipeline.tools.check.records import CheckReport, VariantChecked
-from isobatch.pipeline.user.results import BatchSize, Origin
+from isobatch.pipeline.user.results import BatchSize, OriginInShort
 from isobatch.reports.blocks import Definitions, Heading, line
 from isobatch.reports.escape import clean
 from isobatch.reports.files.markdown import to_markdown
@@ -134,7 +134,7 @@ def _differences(checked: VariantChecked, differing: Sequence[BatchSize]) -> Ite
         yield "same bytes", f"among the N of each group: {batch_classes(checked.classes)}"
 
 
-def _starts(checked: VariantChecked, first: Origin) -> str:
+def _starts(checked: VariantChecked, first: OriginInShort) -> str:
     text, largest = str(first), checked.largest
     if checked.repairable is False and largest and largest.layer != first.layer:
         return f"{largest}; {counted(checked.origins - 1, 'more origin')}, the first of them {text}"

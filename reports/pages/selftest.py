@@ -1,6 +1,6 @@
 """The self-test in blocks: every planted fault, what was named against what was planted, and the innocent."""
 
-from isobatch.pipeline.tools.selftest.judge import Outcome, SelfTest
+from isobatch.pipeline.tools.selftest.judge import FaultOutcome, SelfTest
 from isobatch.reports import numbers
 from isobatch.reports.blocks import Block, Bullets, Code, Column, Line, Paragraph, Row, line, table_of
 
@@ -18,7 +18,7 @@ def blocks(test: SelfTest, verbose: bool) -> list[Block]:
     return [*page, *_innocence(test), Paragraph(_summary(test))]
 
 
-def _row(outcome: Outcome) -> Row:
+def _row(outcome: FaultOutcome) -> Row:
     expected = [word for word in (outcome.fault.mechanism, outcome.fault.trigger) if word]
     named = outcome.examined is not None and outcome.fault.layer in outcome.examined.named
     words = ", ".join([outcome.mechanism, *outcome.triggers]) if named else None
@@ -31,7 +31,7 @@ def _row(outcome: Outcome) -> Row:
     }
 
 
-def _evidence(outcome: Outcome) -> list[Line]:
+def _evidence(outcome: FaultOutcome) -> list[Line]:
     explanation = outcome.examined and outcome.examined.explained
     causes = explanation["causes"] if explanation else []
     return [

@@ -25,13 +25,13 @@ _NEARLY = 0.99  # done of what more may follow
 _SAID_S = 1.0  # less than this is not said to be left
 
 
-class _Console(Console):
+class _SilencedConsole(Console):
     def on_broken_pipe(self) -> None:
         self.quiet = True  # nobody watches any more: no reason to end the study
         os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
 
-class Progress:
+class ScreenProgress:
     """Progress of a study on ``stream``: what is being done, the share done, an estimate of the time left.
 
     Costs are rough seconds; what remains is scaled by how long the part already done has really taken. On a terminal
@@ -41,7 +41,7 @@ class Progress:
     def __init__(self, quiet: bool, stream: TextIO, limit_s: float | None = None) -> None:
         """``limit_s``: what is left of a budget: never more is said to be left."""
         self._until = None if limit_s is None else time.monotonic() + limit_s
-        self._console = _Console(file=stream, quiet=quiet, highlight=False, markup=False, emoji=False)
+        self._console = _SilencedConsole(file=stream, quiet=quiet, highlight=False, markup=False, emoji=False)
         self._plain = quiet or not self._console.is_terminal
         self._total = self._done = self._past = 0.0
         self._least = 0.0  # share that was said to be done
@@ -52,7 +52,7 @@ class Progress:
         self._verdicts = _table()
         self._live = self._line(moving=True)
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> ScreenProgress:
         if not self._plain:
             self._live.start()
         return self

@@ -25,7 +25,7 @@ from isobatch.reports.files.json_report import study_json
 from isobatch.reports.files.junit import study_junit
 from isobatch.reports.files.write_all import write_reports
 from isobatch.reports.screen.news import News
-from isobatch.reports.screen.progress import Progress
+from isobatch.reports.screen.progress import ScreenProgress
 from isobatch.reports.screen.shown import tell_missing
 from isobatch.reports.screen.terminal import print_summary
 
@@ -50,7 +50,7 @@ def study_run(config: Config) -> int:
 
     try:
         left_s = None if config.budget_s is None else config.budget_s - run.spent_s
-        with Progress(quiet=config.quiet, stream=sys.stderr, limit_s=left_s) as progress:
+        with ScreenProgress(quiet=config.quiet, stream=sys.stderr, limit_s=left_s) as progress:
             if run.resumed:
                 spent = "" if left_s is None else f", and {numbers.seconds(run.spent_s)} of --budget are spent"
                 progress.line(f"resuming the unfinished run {run.id}: its finished jobs are kept{spent}")

@@ -27,14 +27,14 @@ Rows = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Examples:
+class ExampleRows:
     """Rows [n, ...] as ``isobatch.models.user_inputs`` has them, and where they come from, in words."""
 
     rows: Rows
     source: str
 
 
-def random_examples(shapes: Shapes, count: int, seed: int, inputs: Sequence[Input] = ()) -> Examples:
+def random_examples(shapes: Shapes, count: int, seed: int, inputs: Sequence[Input] = ()) -> ExampleRows:
     """``count`` examples of these shapes: normal values, several inputs by position; of an ONNX file's ``inputs`` such
     values as each may have (``isobatch.pipeline.inputs.drawn``).
     """
@@ -42,12 +42,12 @@ def random_examples(shapes: Shapes, count: int, seed: int, inputs: Sequence[Inpu
     if not inputs or (len(inputs) == 1 and inputs[0].dtype == "float32"):
         drawn = tuple(generator.standard_normal((count, *shape), np.float32) for shape in shapes)
         rows = load("isobatch.models.user_inputs:as_rows")(drawn if len(drawn) > 1 else drawn[0])
-        return Examples(rows, f"{counted(count, 'example')}, normal values (seed {seed})")
+        return ExampleRows(rows, f"{counted(count, 'example')}, normal values (seed {seed})")
     exact = [replace(tensor, shape=shape) for tensor, shape in zip(inputs, shapes, strict=True)]
     each = [{tensor.name: values(tensor, generator) for tensor in exact} for _ in range(count)]
     parts = {tensor.name: np.stack([row[tensor.name] for row in each]) for tensor in exact}
     batch = batch_of(parts if len(parts) > 1 else {ONLY: parts[exact[0].name]})
-    return Examples(batch, f"{counted(count, 'example')}, drawn (seed {seed})")
+    return ExampleRows(batch, f"{counted(count, 'example')}, drawn (seed {seed})")
 
 
 def read(
@@ -57,7 +57,7 @@ def read(
     view: View,
     inputs: Sequence[Input] = (),
     batch_axes: Mapping[str, int] = MappingProxyType({}),
-) -> Examples:
+) -> ExampleRows:
     """At most ``count`` examples of a file of arrays, a picture, or a folder of pictures. Raises UsageError.
 
     Pictures are cut to the shape's pixels and normalised as ``view`` says; so are arrays of uint8 [n, 3, h, w]. Several
@@ -74,7 +74,7 @@ def read(
         raise _error(f"{path} is no .npy, .npz or .safetensors file, picture or folder")
     if len(rows) < 2:
         raise _error(f"{path} holds {counted(len(rows), 'example')}: two are needed at least, to have a batch")
-    return Examples(rows, f"{counted(len(rows), 'example')} of {path}")
+    return ExampleRows(rows, f"{counted(len(rows), 'example')} of {path}")
 
 
 def _arrays(path: Path, count: int, view: View | None, axes: Mapping[str, int]) -> Rows:

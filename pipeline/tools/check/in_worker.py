@@ -15,7 +15,7 @@ from isobatch.pipeline.explain.findings import why_closed
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.wording import counted, sizes
 from isobatch.pipeline.tools.check.asked import CheckRequest, VariantAsked
-from isobatch.pipeline.tools.check.examples import Examples, random_examples, read
+from isobatch.pipeline.tools.check.examples import ExampleRows, random_examples, read
 from isobatch.pipeline.tools.check.opening import Opened, Unverified, opened
 from isobatch.pipeline.tools.check.records import VariantChecked
 from isobatch.pipeline.user.checks import compared
@@ -52,7 +52,7 @@ def check(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
     return checked.model_copy(update={"not_tried": left}).model_dump(mode="json")
 
 
-def _examples(asked: CheckRequest, network: Opened) -> Examples:
+def _examples(asked: CheckRequest, network: Opened) -> ExampleRows:
     """As the network takes them. Raises UsageError."""
     count, axes = max(asked.batch_sizes), dict(asked.batch_axes)
     if asked.inputs:
@@ -66,7 +66,7 @@ def _examples(asked: CheckRequest, network: Opened) -> Examples:
 
 
 def _checked(
-    variant: str, network: Opened, examples: Examples, scope: list[int], deadline: float, say: Any
+    variant: str, network: Opened, examples: ExampleRows, scope: list[int], deadline: float, say: Any
 ) -> VariantChecked:
     rows = examples.rows
     try:

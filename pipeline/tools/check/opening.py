@@ -36,7 +36,7 @@ _MOST_BESIDE = 1 << 31
 
 @dataclass(frozen=True)
 class Opened:
-    """A network that can be run. ``compared``: as ``isobatch.pipeline.user.checks.Network``; ``watched``: its runner.
+    """A network that can be run. ``compared``: a ``ComparedNetwork`` of ``user.checks``; ``watched``: its runner.
 
     ``shapes``: of one example. ``weights``: which ones, in words. ``notes``: what the user should know. ``studied``:
     whether a study takes it. ``recurrent_axes``: where recurrent nodes of an ONNX file take the batch to be.

@@ -4,7 +4,7 @@ from typing import Literal
 
 from isobatch.pipeline.records.errors import Exit, worst
 from isobatch.pipeline.records.study import Record, Tool
-from isobatch.pipeline.user.results import BatchSize, Origin
+from isobatch.pipeline.user.results import BatchSize, OriginInShort
 
 Verdict = Literal["batch-invariant", "batch-variant", "not-repeatable", "unverified"]
 
@@ -34,8 +34,8 @@ class VariantChecked(Record):
     classes: tuple[tuple[int, ...], ...] = ()
     closed: str = ""
     origins: int = 0
-    first: Origin | None = None
-    largest: Origin | None = None
+    first: OriginInShort | None = None
+    largest: OriginInShort | None = None
     mechanism: str | None = None
     mixes: bool | None = None
     repairable: bool | None = None

@@ -7,7 +7,7 @@ from isobatch.pipeline.explain.causes import all_causes
 from isobatch.pipeline.machine.environment import worker_settings
 from isobatch.pipeline.prepare.state import Progress
 from isobatch.pipeline.tools.selftest.crossing import Examined, FaultAsked, Innocence, InnocentsAsked
-from isobatch.pipeline.tools.selftest.judge import Outcome, SelfTest, judged
+from isobatch.pipeline.tools.selftest.judge import FaultOutcome, SelfTest, judged
 from isobatch.pipeline.workers.pool import WorkerError, Workers
 from isobatch.pipeline.workers.wire import Told
 
@@ -28,14 +28,14 @@ def run_selftest(faults: Sequence[Fault], trials: int, seed: int, progress: Prog
     return SelfTest(outcomes, acquitted, failed, THREADS, seed)
 
 
-def _outcome(workers: Workers, fault: Fault, seed: int, progress: Progress) -> Outcome:
+def _outcome(workers: Workers, fault: Fault, seed: int, progress: Progress) -> FaultOutcome:
     label = f"looking for {fault.name} in {fault.layer}"
     progress.step(label, 0.0)
     asked = FaultAsked(fault.name, THREADS, seed).to_json()
     try:
         answer = workers.call(worker_settings(THREADS), "isobatch.pipeline.tools.selftest.in_worker:examine", asked)
     except WorkerError as error:
-        return Outcome(fault, "not checked", error.reason)
+        return FaultOutcome(fault, "not checked", error.reason)
     finally:
         progress.step(label, _FAULT_COST)
     return judged(fault, Examined.of(answer), {cause.name for cause in all_causes()})

@@ -14,7 +14,7 @@ NOTHING = "unexplained"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FaultOutcome:
     """What became of one planted fault. ``examined``: None where it could not be looked for."""
 
     fault: Fault
@@ -39,7 +39,7 @@ class Outcome:
 class SelfTest:
     """Everything the self-test says."""
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[FaultOutcome, ...]
     innocence: Innocence | None
     innocence_failed: str | None  # why it could not be checked
     threads: int
@@ -59,21 +59,21 @@ class SelfTest:
         }
 
 
-def judged(fault: Fault, examined: Examined, built: Collection[str]) -> Outcome:
+def judged(fault: Fault, examined: Examined, built: Collection[str]) -> FaultOutcome:
     """Whether this fault was found in its layer, nowhere else, and named. ``built``: the causes that exist."""
     expected = [word for word in (fault.mechanism, fault.trigger) if word]
     if fault.layer not in examined.named:
-        return Outcome(fault, "missed", f"no difference was found in {fault.layer}", examined)
+        return FaultOutcome(fault, "missed", f"no difference was found in {fault.layer}", examined)
     if others := [name for name in examined.named if name != fault.layer]:
-        return Outcome(fault, "missed", f"{listed(others)} was named as well, and depends on nothing", examined)
-    outcome = Outcome(fault, "found", "", examined)
+        return FaultOutcome(fault, "missed", f"{listed(others)} was named as well, and depends on nothing", examined)
+    outcome = FaultOutcome(fault, "found", "", examined)
     given = {outcome.mechanism if fault.mechanism else "", *outcome.triggers}
     if not (lacking := [word for word in expected if word not in given]):
         return outcome
     if unbuilt := [word for word in lacking if word not in built]:
-        return Outcome(fault, "not checked", f"no cause named {listed(unbuilt)} is built in", examined)
+        return FaultOutcome(fault, "not checked", f"no cause named {listed(unbuilt)} is built in", examined)
     instead = listed([outcome.mechanism, *outcome.triggers])
-    return Outcome(fault, "missed", f"{listed(lacking)} was expected, and {instead} named", examined)
+    return FaultOutcome(fault, "missed", f"{listed(lacking)} was expected, and {instead} named", examined)
 
 
 def exit_code(test: SelfTest) -> Exit:

@@ -15,7 +15,7 @@ from isobatch.pipeline.machine.switches import Switch, switches_of
 from isobatch.pipeline.prepare.by_itself import prepared
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Progress, Stages
-from isobatch.pipeline.race.contestant import Contestant
+from isobatch.pipeline.race.contestant import LiveContestant
 from isobatch.pipeline.race.rounds import Entry, race
 from isobatch.pipeline.records.study import Interval, Tool
 from isobatch.pipeline.tools.switches.crossing import Held, SwitchAsked
@@ -142,10 +142,10 @@ class _Bench:
             n_comparisons=first.comparisons,
         )
 
-    def _contestant(self, switch: Switch) -> Contestant:
-        return Contestant(self.stages.workers, self._environment(switch), self._payload(switch), _CONTEST)
+    def _contestant(self, switch: Switch) -> LiveContestant:
+        return LiveContestant(self.stages.workers, self._environment(switch), self._payload(switch), _CONTEST)
 
-    def _entry(self, switch: Switch, contestant: Contestant) -> Entry:
+    def _entry(self, switch: Switch, contestant: LiveContestant) -> Entry:
         return Entry(switch.name, contestant, 1, _TURN_S, max(_TURN_S, self.stages.config.timeout_s))
 
     def _price(self, base: Entry, switch: Switch) -> dict[str, Interval]:

@@ -11,13 +11,13 @@ import isobatch.reports.commands.selftest as command
 from isobatch.models.planted import find_fault
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.tools.selftest.crossing import Accused, Examined, Innocence
-from isobatch.pipeline.tools.selftest.judge import Outcome, SelfTest, judged
+from isobatch.pipeline.tools.selftest.judge import FaultOutcome, SelfTest, judged
 from isobatch.reports.pages.selftest import blocks
 from isobatch.reports.screen.rich_blocks import to_renderable
 from isobatch.reports.screen.terminal import WIDTH, console_for
 
 
-def outcome(name: str, layer: str, mechanism: str, *triggers: str) -> Outcome:
+def outcome(name: str, layer: str, mechanism: str, *triggers: str) -> FaultOutcome:
     causes = [{"name": mechanism, "verdict": "supported", "evidence": f"seen in {layer}"}]
     explained = {"mechanism": mechanism, "triggers": list(triggers), "causes": causes}
     built = {"wrong-row", "rounding-order", "thread-partition", "dynamic-scale"}
@@ -29,7 +29,7 @@ def selftest() -> SelfTest:
         outcome("swapped-rows", "pool", "wrong-row"),
         outcome("threads", "hidden", "rounding-order", "thread-partition"),
         outcome("batch-scale", "hidden", "unexplained"),
-        Outcome(find_fault("cast"), "not checked", "its worker was ended by SIGKILL"),
+        FaultOutcome(find_fault("cast"), "not checked", "its worker was ended by SIGKILL"),
     )
     accused = Innocence(200, (Accused(7, ("fc",)),), 1800, 10**6)
     return SelfTest(outcomes, accused, None, 2, 42069)

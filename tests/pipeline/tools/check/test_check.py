@@ -18,7 +18,7 @@ from isobatch.pipeline.records.errors import Exit
 from isobatch.pipeline.tools.check.asked import CheckRequest, Target
 from isobatch.pipeline.tools.check.next_step import next_step
 from isobatch.pipeline.tools.check.records import VariantChecked
-from isobatch.pipeline.user.results import Origin
+from isobatch.pipeline.user.results import OriginInShort
 from tests.in_process import Commands
 from tests.models.ort.small_onnx import classifier
 from tests.models.ort.test_check_user_file import reshaping
@@ -119,7 +119,7 @@ def test_no_repair_is_advised_that_could_not_be_written(model: str, variant: str
 @pytest.mark.parametrize(("kind", "advised"), [("lstm", "as time"), ("batch-norm", "from its own example alone")])
 def test_what_reads_the_batch_as_time_is_sent_to_the_axis(kind: str, advised: str) -> None:
     asked = CheckRequest(Target("onnx", "net.onnx"), ("ort-fp32",), (2, 3), 1)
-    layer = Origin(layer="first", kind=kind, batch_sizes=(2, 3))
+    layer = OriginInShort(layer="first", kind=kind, batch_sizes=(2, 3))
     mixing = VariantChecked(
         variant="ort-fp32", status="measured", verdict="batch-variant", mixes=True, repairable=False, largest=layer
     )

@@ -12,7 +12,7 @@ from isobatch.pipeline.records.errors import Exit
 from isobatch.pipeline.tools.selftest.campaign import THREADS
 from isobatch.pipeline.tools.selftest.crossing import Accused, Examined, FaultAsked, Innocence, InnocentsAsked
 from isobatch.pipeline.tools.selftest.in_worker import examine, innocents
-from isobatch.pipeline.tools.selftest.judge import Outcome, SelfTest, exit_code, judged
+from isobatch.pipeline.tools.selftest.judge import FaultOutcome, SelfTest, exit_code, judged
 
 BUILT = {"wrong-row", "rounding-order", "thread-partition"}
 
@@ -22,7 +22,7 @@ def found(named: list[str], mechanism: str = "unexplained", *triggers: str) -> E
     return Examined(tuple(named), explained)
 
 
-def outcome(name: str, *given: Any) -> Outcome:
+def outcome(name: str, *given: Any) -> FaultOutcome:
     return judged(find_fault(name), found(*given), BUILT)
 
 
@@ -55,7 +55,7 @@ def test_the_exit_code_says_what_was_not_found_before_what_was_not_checked() -> 
     clean = Innocence(200, (), 9, 100)
     accused = Innocence(200, (Accused(1, ("fc",)),), 9, 100)
 
-    def code(*outcomes: Outcome, innocence: Innocence | None = clean, failed: str | None = None) -> Exit:
+    def code(*outcomes: FaultOutcome, innocence: Innocence | None = clean, failed: str | None = None) -> Exit:
         return exit_code(SelfTest(outcomes, innocence, failed, 2, 0))
 
     assert code(good) == Exit.DONE
