@@ -22,7 +22,7 @@ class RangeAsked(Opening):
 
 
 @dataclass(frozen=True)
-class Ran(Crossing):
+class ComparisonRan(Crossing):
     """One comparison at N: of a batch of distinct images, or of copies of one, the rows whose bytes differ, and whose
     top-1 does; of so many integer ``layers`` on rounding ties, of so many output ``elements`` those that differ.
     """

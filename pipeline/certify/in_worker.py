@@ -14,14 +14,14 @@ from isobatch.models.spec.images import Images
 from isobatch.models.spec.interventions import Provocable
 from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.models.spec.runner import WHOLE, Layer, Nested, Rows
-from isobatch.pipeline.certify.crossing import Kind, Ran, RangeAsked
+from isobatch.pipeline.certify.crossing import ComparisonRan, Kind, RangeAsked
 from isobatch.pipeline.deploy.folder import filled
 from isobatch.pipeline.evidence.evidence import differing_rows
 from isobatch.pipeline.evidence.outcomes import Gallery, changed
 from isobatch.pipeline.evidence.passes import call
 from isobatch.pipeline.explain.findings import Watched
 from isobatch.pipeline.machine.memory import release_free
-from isobatch.pipeline.race.in_worker import Opened, opened
+from isobatch.pipeline.race.in_worker import NativeAndShipped, opened
 from isobatch.pipeline.workers.wire import Emit
 
 _CHUNK = 64  # labelled images read at a time
@@ -30,8 +30,8 @@ _CHUNK = 64  # labelled images read at a time
 def verify_range(payload: dict[str, Any], emit: Emit) -> dict[str, bool]:
     """Run what is shipped as a ``RangeAsked`` has it, the smallest N first.
 
-    Emits {"filled_with"} once, then what ``Ran``: each batch, and integer layers at each N where they can be moved to
-    rounding ties. Returns {"in_time"}.
+    Emits {"filled_with"} once, then every ``ComparisonRan``: each batch, and integer layers at each N where they can be
+    moved to rounding ties. Returns {"in_time"}.
     """
     asked = RangeAsked.of(payload)
     with ExitStack() as stack:
@@ -73,7 +73,12 @@ def gathered(own: Images, labelled: Iterable[Images], count: int, seed: int) -> 
 
 
 def _batches(
-    runner: Opened, images: NDArray[Any], sizes: Sequence[int], deadline: float, emit: Emit, outcome: Outcome = CLASSES
+    runner: NativeAndShipped,
+    images: NDArray[Any],
+    sizes: Sequence[int],
+    deadline: float,
+    emit: Emit,
+    outcome: Outcome = CLASSES,
 ) -> bool:
     """A batch and copies at each N against the images alone; whether there was time for all."""
     singles = np.concatenate([call(runner.shipped, images[i : i + 1])[0] for i in range(len(images))])
@@ -90,12 +95,14 @@ def _batches(
             if (outputs.dtype, outputs.shape) != (alone.dtype, alone.shape):
                 raise ValueError(f"shape-mismatch: at N = {n} its rows are not of the kind they are at N = 1")
             flipped = int(changed(alone, outputs, outcome, Gallery(singles, which)).sum())
-            emit(Ran(n, kind, len(differing_rows(alone, outputs)), flipped).to_json())
+            emit(ComparisonRan(n, kind, len(differing_rows(alone, outputs)), flipped).to_json())
         release_free()
     return True
 
 
-def _ties(runner: Opened, asked: RangeAsked, images: NDArray[np.float32], deadline: float, emit: Emit) -> None:
+def _ties(
+    runner: NativeAndShipped, asked: RangeAsked, images: NDArray[np.float32], deadline: float, emit: Emit
+) -> None:
     """Every integer layer that runs in the caller's shape, on rounding ties at each N, as long as there is time."""
     where = _provoked(runner, asked.delivery)
     if find_variant(asked.variant).precision != "int8" or where is None:
@@ -114,7 +121,7 @@ def _ties(runner: Opened, asked: RangeAsked, images: NDArray[np.float32], deadli
     able = [name for name in names if tested.provoke(name, 1, asked.seed)[1]]
     if not able:
         return
-    emit(Ran(1, "ties", 0, layers=len(able)).to_json())
+    emit(ComparisonRan(1, "ties", 0, layers=len(able)).to_json())
     for n in asked.sizes:
         differing = elements = 0
         for name in able:
@@ -122,10 +129,10 @@ def _ties(runner: Opened, asked: RangeAsked, images: NDArray[np.float32], deadli
                 return
             apart, tried = tested.provoke(name, n, asked.seed + n)
             differing, elements = differing + apart, elements + tried
-        emit(Ran(n, "ties", differing, layers=len(able), elements=elements).to_json())
+        emit(ComparisonRan(n, "ties", differing, layers=len(able), elements=elements).to_json())
 
 
-def _provoked(runner: Opened, delivery: Mapping[str, Any] | None) -> tuple[Any, frozenset[str]] | None:
+def _provoked(runner: NativeAndShipped, delivery: Mapping[str, Any] | None) -> tuple[Any, frozenset[str]] | None:
     """The runner whose layers are moved to ties, and the layers left out: those that a repair runs in one shape.
 
     None where ties say nothing: the runner cannot be moved to them, or no layer sees the caller's N.

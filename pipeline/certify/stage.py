@@ -6,7 +6,7 @@ from typing import Any
 
 from isobatch.models.registry import find_variant
 from isobatch.models.spec.images import Images
-from isobatch.pipeline.certify.crossing import Ran, RangeAsked
+from isobatch.pipeline.certify.crossing import ComparisonRan, RangeAsked
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.decide.ranges import holds_to, with_range
 from isobatch.pipeline.decide.recommend import recommend
@@ -83,7 +83,7 @@ class _Heard:
         if "filled_with" in event:
             self.filled_with = FilledWith(**event["filled_with"])
             return
-        ran = Ran.of(event)
+        ran = ComparisonRan.of(event)
         if ran.kind == "ties":
             before = self.ties.elements if self.ties else 0
             self.ties = RangeTies(layers=ran.layers, elements=before + ran.elements, to=ran.n)

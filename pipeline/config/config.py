@@ -25,7 +25,7 @@ from isobatch.pipeline.config.numbers import (
 from isobatch.pipeline.config.own_network import read_address, read_batch_axes, read_engine, read_outcome
 from isobatch.pipeline.config.policy_flags import PolicyFlags as PolicyFlags  # part of the configuration
 from isobatch.pipeline.config.policy_flags import read_policy
-from isobatch.pipeline.config.preprocessing import Preprocessing, read_preprocessing, read_size
+from isobatch.pipeline.config.preprocessing import PreprocessingAsked, read_preprocessing, read_size
 from isobatch.pipeline.config.sources import DEFAULT, UserSetting, UserSettings
 from isobatch.pipeline.config.variants import variants_of
 from isobatch.pipeline.machine.isa_caps import CAPS, NATIVE
@@ -56,7 +56,7 @@ class Config:
     classes: str | None = None  # a file with the names of the classes
     labels: str | None = None  # a file with the labels of the images
     images: int | None = None  # None: 16, and 4 for the seed set
-    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    preprocessing: PreprocessingAsked = field(default_factory=PreprocessingAsked)
     image_size: Size | None = None  # None: that of the weights
     also_sizes: tuple[Size, ...] = ()  # more image sizes, each an input set of its own
     seed: int = 42069

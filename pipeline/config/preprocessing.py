@@ -16,7 +16,7 @@ _MOST_VALUES = 64
 
 
 @dataclass(frozen=True)
-class Preprocessing:
+class PreprocessingAsked:
     """What was asked for; None: as the weights, a file beside them, or ImageNet has it."""
 
     mean: tuple[float, ...] | None = None
@@ -54,9 +54,9 @@ def add_preprocessing(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_preprocessing(arguments: argparse.Namespace) -> Preprocessing:
+def read_preprocessing(arguments: argparse.Namespace) -> PreprocessingAsked:
     """What the flags say. Raises UsageError: which flag, what it was given, what it can be."""
-    return Preprocessing(
+    return PreprocessingAsked(
         mean=_values("--mean", arguments.mean),
         std=_values("--std", arguments.std, positive=True),
         scale=_value("--scale", arguments.scale, positive=True) if arguments.scale is not None else None,
@@ -76,7 +76,7 @@ def read_size(flag: str, text: str, least: int = LEAST_SIDE) -> Size:
     return first if first == second else (first, second)
 
 
-def view_asked(default: View, asked: Preprocessing, image_size: Size | None, channels: int) -> tuple[View, Size]:
+def view_asked(default: View, asked: PreprocessingAsked, image_size: Size | None, channels: int) -> tuple[View, Size]:
     """The default view with what was asked in its place, and the size of the images. Raises UsageError."""
     for flag, values in (("--mean", asked.mean), ("--std", asked.std)):
         if values is not None and len(values) not in (1, channels):

@@ -43,7 +43,7 @@ from isobatch.pipeline.records.wording import (
 
 
 @dataclass(frozen=True)
-class Tested:
+class ConditionTested:
     """One condition's evidence (round 0) of a variant on an input set, and the comparisons made of it.
 
     Which images a condition ran is a fact of its evidence (``Evidence.images``); conditions may differ in it.
@@ -54,7 +54,7 @@ class Tested:
     comparisons: Sequence[Comparison]
 
 
-def inputs_verdict(tested: Sequence[Tested], n_images: int) -> InputsVerdict | None:
+def inputs_verdict(tested: Sequence[ConditionTested], n_images: int) -> InputsVerdict | None:
     """The verdict of one variant on one input set over all tested conditions; ``n_images``: distinct by content.
 
     Not repeatable comes first, then invalid, then what batching did. None where no batch was run beside the singles:
@@ -94,17 +94,17 @@ def inputs_verdict(tested: Sequence[Tested], n_images: int) -> InputsVerdict | N
     )
 
 
-def images_run(tested: Sequence[Tested]) -> Images:
+def images_run(tested: Sequence[ConditionTested]) -> Images:
     """The images of the set that any condition ran, rising."""
     return np.unique(np.concatenate([tested_set.evidence.images for tested_set in tested]))
 
 
-def _alone(tested: Sequence[Tested]) -> Iterator[tuple[Images, NDArray[Any]]]:
+def _alone(tested: Sequence[ConditionTested]) -> Iterator[tuple[Images, NDArray[Any]]]:
     """The images of each condition and their singles, read in turn."""
     return ((tested_set.evidence.images, tested_set.evidence.singles) for tested_set in tested)
 
 
-def _on_fewer(tested: Sequence[Tested]) -> str:
+def _on_fewer(tested: Sequence[ConditionTested]) -> str:
     """Which conditions ran fewer images than the others, as a sentence; empty where all ran the same."""
     total = len(images_run(tested))
     ran = together((len(item.evidence.images), condition_words(item.condition)) for item in tested)
@@ -143,7 +143,7 @@ def _not_repeatable(made: Sequence[Comparison]) -> Decision | None:
     return "not-repeatable", _decided(comparison.inputs, comparison.condition, comparison.batch_size, why)
 
 
-def _invalid(tested: Sequence[Tested]) -> Decision | None:
+def _invalid(tested: Sequence[ConditionTested]) -> Decision | None:
     for item in tested:
         issue = _non_finite(item) or _one_row(item)
         if issue:
@@ -153,7 +153,7 @@ def _invalid(tested: Sequence[Tested]) -> Decision | None:
     return None if clips is None else ("invalid", _decided(tested[0].evidence.inputs, None, None, clips))
 
 
-def _non_finite(item: Tested) -> tuple[int, str] | None:
+def _non_finite(item: ConditionTested) -> tuple[int, str] | None:
     evidence = item.evidence
     bad = len(non_finite_rows(evidence.singles))
     if bad:
@@ -170,7 +170,7 @@ def _non_finite(item: Tested) -> tuple[int, str] | None:
     return None
 
 
-def _one_row(item: Tested) -> tuple[int, str] | None:
+def _one_row(item: ConditionTested) -> tuple[int, str] | None:
     singles = item.evidence.singles
     if not all_alike(singles):
         return None
@@ -178,7 +178,7 @@ def _one_row(item: Tested) -> tuple[int, str] | None:
 
 
 def _batching(
-    tested: Sequence[Tested], seen: Sequence[Observation], margin: Margin, made: Sequence[Comparison]
+    tested: Sequence[ConditionTested], seen: Sequence[Observation], margin: Margin, made: Sequence[Comparison]
 ) -> Decision:
     inputs = tested[0].evidence.inputs
     tried = sizes(o.batch_size for o in seen)
@@ -210,7 +210,7 @@ def _batching(
     return "top1-stable", _decided(inputs, noted.condition, noted.batch_size, why)
 
 
-def _exposure(tested: Sequence[Tested], seen: Sequence[Observation], margin: Margin) -> str:
+def _exposure(tested: Sequence[ConditionTested], seen: Sequence[Observation], margin: Margin) -> str:
     """The exposed images, and the one of the smallest margin by number."""
     images, margins = smallest_margins(_alone(tested), tested[0].evidence.outcome)
     if len(margins) == 1:

@@ -14,7 +14,7 @@ from isobatch.pipeline.records.study import Delivery, Repair, Study, VariantResu
 
 
 @dataclass(frozen=True)
-class Asked:
+class DeployRequest:
     """What is to be shipped: ``native``, or with a repair its repaired self ``shown``."""
 
     study: Study
@@ -31,7 +31,7 @@ class Asked:
         return self.repair.delivery if self.repair else None
 
 
-def asked_for(study: Study, run: Path, variant: str | None, timeout_s: float) -> Asked:
+def asked_for(study: Study, run: Path, variant: str | None, timeout_s: float) -> DeployRequest:
     """The variant of that name; None: the study's choice. Raises UsageError where it cannot be shipped."""
     name = variant or (study.recommendation.chosen if study.recommendation else None)
     candidates = [v for v in with_repairs(study.variants) if v.status == "measured" and v.role == "candidate"]
@@ -62,7 +62,7 @@ def asked_for(study: Study, run: Path, variant: str | None, timeout_s: float) ->
     if rung and (repair is None or repair.delivery is None or "recheck" in repair.delivery.change):
         text = f"{name} cannot be made of files: its repair keeps top-1 only"
         raise UsageError("not-deployable", f"{text}. {PROGRAM} repair --variant {native_name} writes one")
-    return Asked(study, run, name, native, every[name], repair, timeout_s)
+    return DeployRequest(study, run, name, native, every[name], repair, timeout_s)
 
 
 def main_set(variant: VariantResult) -> str:

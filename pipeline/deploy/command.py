@@ -12,8 +12,8 @@ from isobatch.models.registry import find_variant
 from isobatch.models.shared.scratch import Scratch
 from isobatch.models.spec.images import Images
 from isobatch.pipeline.config.flags import VERSION
-from isobatch.pipeline.deploy.asked import Asked, asked_for, main_set
-from isobatch.pipeline.deploy.crossing import WriteAsked, Written
+from isobatch.pipeline.deploy.asked import DeployRequest, asked_for, main_set
+from isobatch.pipeline.deploy.crossing import DeploymentWritten, WriteAsked
 from isobatch.pipeline.deploy.facts import facts_of, fingerprint, largest_tested, recommended_batch
 from isobatch.pipeline.deploy.folder import (
     deliver,
@@ -84,14 +84,14 @@ def deploy(study: Study, run: Path, variant: str | None, folder: Path, timeout_s
             folder=str(model),
         ).to_json()
         answer = workers.call(kept.setting.environment, "isobatch.pipeline.deploy.in_worker:write", wanted)
-        written = Written.of(answer)
+        written = DeploymentWritten.of(answer)
         _check_written(asked, kept, model, written)
         record, files, notes = _proved(asked, kept, images, model, written.serving, say)
         deliver(record, files, model, folder, facts_of(asked.shown, study))
     return Deployed(record, folder, origin, notes)
 
 
-def _check_written(asked: Asked, kept: Kept, model: Path, written: Written) -> None:
+def _check_written(asked: DeployRequest, kept: Kept, model: Path, written: DeploymentWritten) -> None:
     """What is shipped unchanged has the hashes of the study; a rewritten graph that of the one that was verified."""
     if written.sha256:
         expected = asked.delivery.sha256 if asked.delivery else None
@@ -104,7 +104,7 @@ def _check_written(asked: Asked, kept: Kept, model: Path, written: Written) -> N
 
 
 def _proved(
-    asked: Asked, kept: Kept, images: Images, model: Path, written: Mapping[str, Any], say: Say
+    asked: DeployRequest, kept: Kept, images: Images, model: Path, written: Mapping[str, Any], say: Say
 ) -> tuple[VerificationRecord, Files, tuple[str, ...]]:
     """The record of the written files, run by a process without this project. Raises NoDeployment."""
     threads = kept.setting.runner.threads
@@ -152,7 +152,7 @@ def _proved(
 
 
 def _compare(
-    asked: Asked,
+    asked: DeployRequest,
     kept: Kept,
     images: Images,
     model: Path,
@@ -183,7 +183,7 @@ def _caps(kept: Kept) -> dict[str, str]:
 
 
 def _record(
-    asked: Asked, shown: Serving, files: Files, stored: StoredInputs, served: dict[int, Served], invariant: bool
+    asked: DeployRequest, shown: Serving, files: Files, stored: StoredInputs, served: dict[int, Served], invariant: bool
 ) -> VerificationRecord:
     threads = shown.threads
     return VerificationRecord(

@@ -22,7 +22,7 @@ class WriteAsked(Crossing):
 
 
 @dataclass(frozen=True)
-class Written(Crossing):
+class DeploymentWritten(Crossing):
     """``serving``: what has to be set; ``sha256``: of the graph, where it was rewritten."""
 
     serving: Mapping[str, Any]

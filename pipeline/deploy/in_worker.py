@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from isobatch.models.spec.repairable import Deployable, Digested
 from isobatch.models.spec.runner import WHOLE, Canonical, Runner
 from isobatch.models.spec.words import VariantUnavailable
-from isobatch.pipeline.deploy.crossing import WriteAsked, Written
+from isobatch.pipeline.deploy.crossing import DeploymentWritten, WriteAsked
 from isobatch.pipeline.workers.opening import open_runner
 from isobatch.pipeline.workers.wire import Emit
 
 
 def write(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
-    """Write what is in ``WriteAsked``: ``Written``. Raises VariantUnavailable where it cannot be written."""
+    """Write what is in ``WriteAsked``: ``DeploymentWritten``. Raises VariantUnavailable where it cannot be written."""
     asked = WriteAsked.of(payload)
     count = max(1, asked.change.get("examples", 1))
     with open_runner(asked.variant, asked.artifact, asked.settings, count * asked.images.values) as runner:
@@ -31,7 +31,7 @@ def write(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:
                 )
             serving = repaired.write(Path(asked.folder))
             digest = repaired.digest() if isinstance(repaired, Digested) else None
-    return Written(serving, digest).to_json()
+    return DeploymentWritten(serving, digest).to_json()
 
 
 def changed(runner: Any, change: Mapping[str, Any], examples: NDArray[np.float32]) -> Runner:

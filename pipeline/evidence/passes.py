@@ -15,7 +15,7 @@ from isobatch.pipeline.evidence.neighbours import beside, find_replacement
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
-class Ran(NamedTuple):
+class PassesRan(NamedTuple):
     """What passes gave, by their id, as ``Evidence`` has it."""
 
     rows: dict[str, Rows]
@@ -25,7 +25,7 @@ class Ran(NamedTuple):
 
 def run_passes(
     runner: Runner, images: Images, passes: tuple[Pass, ...], done: Callable[[int], None], *, timed: bool
-) -> Ran:
+) -> PassesRan:
     """Run the passes in order.
 
     The singles come first: the rows of the images that their pass goes through.
@@ -43,7 +43,7 @@ def run_passes(
             singles, rows[chosen.id] = outputs, (np.arange(len(outputs)), outputs)
         else:
             rows[chosen.id] = kept_rows(singles, passes[0].start, chosen, outputs)
-    return Ran(rows, call_s, tuple(warm.values()))
+    return PassesRan(rows, call_s, tuple(warm.values()))
 
 
 def run_pass(

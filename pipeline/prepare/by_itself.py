@@ -11,7 +11,7 @@ from isobatch.pipeline.prepare.artifacts import build_artifacts
 from isobatch.pipeline.prepare.network import prepare_network
 from isobatch.pipeline.prepare.run_folder import open_run
 from isobatch.pipeline.prepare.state import Progress, Stages
-from isobatch.pipeline.prepare.weights import Chosen
+from isobatch.pipeline.prepare.weights import NetworkChosen
 from isobatch.pipeline.storage.cache import in_use
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.workers.engines.local import LocalEngine
@@ -19,7 +19,7 @@ from isobatch.pipeline.workers.pool import Workers
 
 
 @contextmanager
-def prepared(config: Config, progress: Progress) -> Iterator[tuple[Stages, Chosen, Path]]:
+def prepared(config: Config, progress: Progress) -> Iterator[tuple[Stages, NetworkChosen, Path]]:
     """The stages with all that is ready, what is known of the weights, and the scratch folder, which goes at the end.
 
     As many images as the largest N, unless their number is asked for. Raises UsageError for input that cannot be used.

@@ -15,7 +15,7 @@ from isobatch.pipeline.prepare.kept import keep_answer, kept_answer
 from isobatch.pipeline.prepare.preprocessing import channels_of
 from isobatch.pipeline.prepare.sizes import fitting
 from isobatch.pipeline.prepare.state import Stages
-from isobatch.pipeline.prepare.weights import Chosen
+from isobatch.pipeline.prepare.weights import NetworkChosen
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import InputSet
 from isobatch.pipeline.records.wording import counted
@@ -64,7 +64,7 @@ def _labelled(stages: Stages, request: SetsAsked, name: str) -> Labelled:
     return known
 
 
-def prepare_inputs(stages: Stages, chosen: Chosen) -> None:
+def prepare_inputs(stages: Stages, chosen: NetworkChosen) -> None:
     """Store and hash the input sets. Raises UsageError."""
     config, network = stages.config, chosen.network
     request = SetsAsked(

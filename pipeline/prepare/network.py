@@ -4,10 +4,10 @@ from isobatch.pipeline.prepare.inputs import prepare_inputs
 from isobatch.pipeline.prepare.own_arrays import of_file
 from isobatch.pipeline.prepare.sizes import Exported
 from isobatch.pipeline.prepare.state import Stages
-from isobatch.pipeline.prepare.weights import Chosen, prepare_weights
+from isobatch.pipeline.prepare.weights import NetworkChosen, prepare_weights
 
 
-def prepare_network(stages: Stages) -> Chosen:
+def prepare_network(stages: Stages) -> NetworkChosen:
     """The weights and the input sets, stored and hashed. Raises UsageError.
 
     A factory's network that takes the images in types of its own alone gives way to the ONNX file exported from it.

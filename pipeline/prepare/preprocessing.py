@@ -6,7 +6,7 @@ from isobatch.models.spec.images import Size, View, sides
 from isobatch.models.spec.interface import Input
 from isobatch.models.weights import model_name
 from isobatch.pipeline.config.config import Config
-from isobatch.pipeline.config.preprocessing import Preprocessing, view_asked
+from isobatch.pipeline.config.preprocessing import PreprocessingAsked, view_asked
 from isobatch.pipeline.inputs.pixels import in_words
 from isobatch.pipeline.prepare.crossing import NetworkFound
 from isobatch.pipeline.records import study as records
@@ -22,7 +22,7 @@ def chosen_view(config: Config, network: NetworkFound) -> tuple[View, Size, reco
     fixed = network.fixed_size
     given = config.image_size or (None if config.preprocessing.crop or fixed is None else _size(fixed))
     view, size = view_asked(network.view, config.preprocessing, given, channels_of(network))
-    asked = [f"--{name.replace('_', '-')}" for name in Preprocessing.__dataclass_fields__ if _given(config, name)]
+    asked = [f"--{name.replace('_', '-')}" for name in PreprocessingAsked.__dataclass_fields__ if _given(config, name)]
     asked = [flag for flag in asked if flag != "--layout"]
     source = "; ".join([network.view_from, *([f"changed by {', '.join(asked)}"] if asked else [])])
     resized = list(view.resize_to) if view.resize_to else view.short_side(min(sides(size)))

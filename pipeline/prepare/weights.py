@@ -21,7 +21,7 @@ from isobatch.pipeline.workers.pool import WorkerError
 
 
 @dataclass(frozen=True)
-class Chosen:
+class NetworkChosen:
     """The network under study; what pictures are made into for it in this study, and of which size."""
 
     network: NetworkFound
@@ -29,7 +29,7 @@ class Chosen:
     image_size: Size
 
 
-def prepare_weights(stages: Stages) -> Chosen:
+def prepare_weights(stages: Stages) -> NetworkChosen:
     """Resolve and verify the weights, or the user's ONNX file. Raises UsageError.
 
     A run that goes on keeps the weights that it began with, if their file is what it was.
@@ -89,7 +89,7 @@ def prepare_weights(stages: Stages) -> Chosen:
         )
         for text in remarks:
             stages.warn("training-mode", text)
-    return Chosen(network, view, size)
+    return NetworkChosen(network, view, size)
 
 
 def _as_given(stages: Stages) -> None:

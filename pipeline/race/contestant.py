@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from isobatch.pipeline.race.crossing import Listening, Ready, Turn, TurnAsked, near
 from isobatch.pipeline.workers import stopping
-from isobatch.pipeline.workers.call import Call
+from isobatch.pipeline.workers.call import WorkerCall
 from isobatch.pipeline.workers.pool import WorkerError, Workers
 
 SILENCE_S = 86_400.0  # a stopped contestant says nothing for as long as the race lasts
@@ -27,7 +27,7 @@ class Missed(Exception):
     """A contestant did not answer within the limit of its turn."""
 
 
-class Contestant:
+class LiveContestant:
     """A context manager around the worker. It is stopped (SIGSTOP to its process group) except in ``turn``.
 
     ``start`` raises WorkerError where it cannot be opened; ``turn`` raises it where the worker has ended, and Missed
@@ -41,7 +41,7 @@ class Contestant:
         self.pid: int | None = None
         self._function = function
         self._workers, self._environment, self._payload = workers, environment, payload
-        self._call: Call | None = None
+        self._call: WorkerCall | None = None
         self._line: Connection | None = None
 
     def __enter__(self) -> Self:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from isobatch.pipeline.machine.disturbance import UNSTEADY, is_disturbed, stolen_ticks
-from isobatch.pipeline.race.contestant import Contestant, Missed
+from isobatch.pipeline.race.contestant import LiveContestant, Missed
 from isobatch.pipeline.race.crossing import Turn
 from isobatch.pipeline.records.errors import WorkerError
 
@@ -30,7 +30,7 @@ class Entry:
     """
 
     name: str
-    contestant: Contestant
+    contestant: LiveContestant
     batch_size: int
     limit_s: float
     open_s: float

@@ -11,12 +11,11 @@ from isobatch.pipeline.decide.recommend import chosen_name
 from isobatch.pipeline.decide.repaired_variants import native_name, with_repairs
 from isobatch.pipeline.machine.memory import kernel_bytes
 from isobatch.pipeline.prepare.state import Stages
-from isobatch.pipeline.race.contestant import Contestant
+from isobatch.pipeline.race.contestant import LiveContestant
 from isobatch.pipeline.race.field import Wanted, entered, fastest_of, field
 from isobatch.pipeline.race.opening import opening
 from isobatch.pipeline.race.rounds import PATIENCE_S, TRIED, Entry, Tally, preliminary, race
-from isobatch.pipeline.records.study import Contestant as Raced
-from isobatch.pipeline.records.study import Policy, Race, Rejected, VariantResult
+from isobatch.pipeline.records.study import Contestant, Policy, Race, Rejected, VariantResult
 
 TAIL_CALLS = 300
 """Calls of the chosen one for p99: from 299 on its upper limit exists."""
@@ -68,7 +67,7 @@ def tails_again(stages: Stages, results: Sequence[VariantResult], policy: Policy
 
 def _entry(stages: Stages, results: Sequence[VariantResult], wanted: Wanted, opened: ExitStack) -> Entry:
     environment, asked = opening(stages, results, wanted.variant, max(wanted.sizes))
-    contestant = opened.enter_context(Contestant(stages.workers, environment, asked.to_json()))
+    contestant = opened.enter_context(LiveContestant(stages.workers, environment, asked.to_json()))
     limit_s = max(_LEAST_LIMIT_S, _SLOWER * 2 * wanted.seconds * max(wanted.sizes))
     return Entry(wanted.variant.name, contestant, wanted.sizes[0], limit_s, max(limit_s, stages.config.timeout_s))
 
@@ -215,8 +214,8 @@ class _Race:
         return raced.model_copy(update={"against_reference": pair, "reference_unsteady": tally.unsteady})
 
 
-def _raced(entry: Entry) -> Raced:
-    return Raced(
+def _raced(entry: Entry) -> Contestant:
+    return Contestant(
         variant=entry.name,
         batch_size=entry.batch_size,
         call_s=entry.call_s,

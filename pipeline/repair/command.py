@@ -20,7 +20,7 @@ from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Repair
 from isobatch.pipeline.records.wording import counted, sizes
 from isobatch.pipeline.repair.crossing import RepairAsked, RepairMade
-from isobatch.pipeline.repair.deliver import MODEL, NATIVE, Found, NoRepair, prove_and_deliver
+from isobatch.pipeline.repair.deliver import MODEL, NATIVE, NoRepair, RepairFound, prove_and_deliver
 from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.repair.remaining import Remaining, work
 from isobatch.pipeline.workers.pool import WorkerError
@@ -59,7 +59,7 @@ def repair_variant(config: Config, rung: str | None, folder: Path, progress: Pro
         if searched.chosen is None:
             why = "; ".join([*(f"{repair.name}: {repair.note}" for repair in repairs), *searched.unwritten])
             raise NoRepair(f"{_none(spec.name, searched)}. {why}")
-        tried = Found(spec, sets, searched, repairs, to_plain(network.view))
+        tried = RepairFound(spec, sets, searched, repairs, to_plain(network.view))
         record = prove_and_deliver(stages, tried, scratch, folder)
     return DeliveredRepair(record, repairs)
 

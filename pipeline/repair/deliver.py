@@ -30,7 +30,7 @@ class NoRepair(Exception):
 
 
 @dataclass(frozen=True)
-class Found:
+class RepairFound:
     """What ``pipeline.repair.in_worker:repair`` answered for a variant on these sets, and how pictures are read."""
 
     spec: VariantSpec
@@ -46,7 +46,7 @@ class Found:
         return self.answer.tried[self.answer.chosen]
 
 
-def prove_and_deliver(stages: Stages, tried: Found, scratch: Path, folder: Path) -> VerificationRecord:
+def prove_and_deliver(stages: Stages, tried: RepairFound, scratch: Path, folder: Path) -> VerificationRecord:
     """The record of the written files, run by processes without this project, and everything in ``folder``.
 
     Raises NoRepair where it does not hold there.
@@ -95,7 +95,7 @@ def prove_and_deliver(stages: Stages, tried: Found, scratch: Path, folder: Path)
     return record
 
 
-def _serving(stages: Stages, tried: Found, settings: Mapping[str, Any], threads: int) -> Serving:
+def _serving(stages: Stages, tried: RepairFound, settings: Mapping[str, Any], threads: int) -> Serving:
     most = max(len(prepared.evaluation) for prepared in tried.sets)
     largest = max((1, *(n for n in stages.config.batch_sizes if n <= most)))
     return serving(

@@ -20,7 +20,7 @@ from isobatch.pipeline.study.soundness import Sound
 
 
 @dataclass
-class Answers:
+class KnownSoFar:
     """What is known so far, told after each stage: the study with what is still to come in ``pending``."""
 
     stages: Stages

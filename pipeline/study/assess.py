@@ -16,7 +16,7 @@ from isobatch.pipeline.compare.batch_classes import batch_classes, fingerprints
 from isobatch.pipeline.compare.clipping import clip_notes
 from isobatch.pipeline.compare.comparisons import comparisons
 from isobatch.pipeline.config.conditions import device_of
-from isobatch.pipeline.decide.verdict import Tested, images_run, inputs_verdict, repeatable, worst
+from isobatch.pipeline.decide.verdict import ConditionTested, images_run, inputs_verdict, repeatable, worst
 from isobatch.pipeline.evidence.evidence import Evidence
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.inputs.storing import digest
@@ -127,7 +127,9 @@ def _compared(stages: Stages, rounds: Rounds, references: Mapping[str, Evidence]
         # the reference against itself says nothing
         ruled = None if name == reference_name(stages) else references.get(prepared.record.name)
         tested = [
-            Tested(condition, pair[0], comparisons(pair[0], pair[1] if len(pair) > 1 else None, ruled, condition))
+            ConditionTested(
+                condition, pair[0], comparisons(pair[0], pair[1] if len(pair) > 1 else None, ruled, condition)
+            )
             for (variant, inputs, condition), pair in rounds.items()
             if (variant, inputs) == (name, prepared.record.name)
         ]
@@ -151,7 +153,7 @@ def _compared(stages: Stages, rounds: Rounds, references: Mapping[str, Evidence]
     }
 
 
-def _distinct(prepared: PreparedSet, tested: Sequence[Tested]) -> int:
+def _distinct(prepared: PreparedSet, tested: Sequence[ConditionTested]) -> int:
     """How many of the images that were run under any condition differ by content."""
     run = images_run(tested)
     if len(run) == len(prepared.evaluation):

@@ -30,7 +30,7 @@ from isobatch.pipeline.records.study import Cost, Race, Recommendation, Study, V
 from isobatch.pipeline.storage.cache import in_use
 from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.study.ahead import foresee
-from isobatch.pipeline.study.as_record import Answers, as_record
+from isobatch.pipeline.study.as_record import KnownSoFar, as_record
 from isobatch.pipeline.study.assess import Findings, Verdicts, completed
 from isobatch.pipeline.study.budget import Clock
 from isobatch.pipeline.study.demanded import complete_policy, demanded
@@ -97,7 +97,7 @@ def run_study(
             results = verdicts.of_all()
         foresee(stages, known, results)
         findings = Findings(gathered.rounds, references, {}, None, complete_policy(config.policy, 0)[0])
-        answers = Answers(stages, findings, on_study or (lambda study: None), begin)
+        answers = KnownSoFar(stages, findings, on_study or (lambda study: None), begin)
         to_come = _to_come(config)
         answers.so_far(results, ["accuracy and agreement", *to_come])
         clock.learn(gathered.rounds)

@@ -16,7 +16,7 @@ _SHAPES: dict[Noise, str] = {"batch noise": "circle", "precision error": "diamon
 
 
 @dataclass(frozen=True)
-class Range:
+class NoiseRange:
     """One comparison: its row's name, which of the two noises it is, three percentiles, and what hovering says."""
 
     row: str
@@ -27,7 +27,7 @@ class Range:
     words: str
 
 
-def specification(ranges: Sequence[Range]) -> dict[str, Any]:
+def specification(ranges: Sequence[NoiseRange]) -> dict[str, Any]:
     """The picture in Vega-Lite. The largest of a range at least is drawable; a row of equal bytes says so in words."""
     drawn = [span for span in ranges if drawable(span.largest)]
     low, high = decades((value for span in drawn for value in (span.median, span.high, span.largest)), 0.3, 0.05)

@@ -5,7 +5,7 @@ from isobatch.pipeline.records.wording import condition_words
 from isobatch.reports import numbers, views
 from isobatch.reports.blocks import Block, Column, Figure, Paragraph, Row, line, table_of
 from isobatch.reports.figures.frame import drawable
-from isobatch.reports.figures.ranges import Noise, Range, specification
+from isobatch.reports.figures.ranges import Noise, NoiseRange, specification
 from isobatch.reports.sections import Section
 
 _PERCENTILES = {"Median": "p50", "95th": "p95", "99th": "p99", "Largest": "p100"}
@@ -24,7 +24,7 @@ def _words(comparison: Comparison) -> str:
     return f"batch noise at N = {comparison.batch_size}"
 
 
-def _range(name: str, comparison: Comparison, told: bool) -> Range:
+def _range(name: str, comparison: Comparison, told: bool) -> NoiseRange:
     """``told``: whether the condition is part of the row's name."""
     percentiles = comparison.percentiles or {}
     label = "vs reference" if comparison.kind == "vs-reference" else f"N = {comparison.batch_size}"
@@ -35,7 +35,7 @@ def _range(name: str, comparison: Comparison, told: bool) -> Range:
     )
     noise: Noise = "precision error" if comparison.kind == "vs-reference" else "batch noise"
     row = f"{comparison.inputs}{f', {condition_words(comparison.condition, pixels=True)}' if told else ''}, {label}"
-    return Range(row, noise, median, high, largest, said)
+    return NoiseRange(row, noise, median, high, largest, said)
 
 
 def _row(comparison: Comparison) -> Row:

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from isobatch.models.spec.outcome import Outcome
 from isobatch.pipeline.compare.comparisons import comparisons
 from isobatch.pipeline.compare.margins import leave_one_out, margin_screen, observations
-from isobatch.pipeline.decide.verdict import Tested as OneCondition  # pytest would collect a class named Test...
-from isobatch.pipeline.decide.verdict import inputs_verdict, repeatable, worst
+from isobatch.pipeline.decide.verdict import ConditionTested, inputs_verdict, repeatable, worst
 from isobatch.pipeline.evidence.evidence import Pass
 from isobatch.pipeline.records.study import InputsVerdict
 from tests import fakes
@@ -29,7 +28,7 @@ def judged(
 ) -> InputsVerdict | None:
     first = run(network, n_images, batch_sizes, clips=clips, inputs=inputs)
     second = run(network, n_images, batch_sizes, round_=1, clips=clips, inputs=inputs)
-    return inputs_verdict([OneCondition(CONDITION, first, comparisons(first, second, None, CONDITION))], n_images)
+    return inputs_verdict([ConditionTested(CONDITION, first, comparisons(first, second, None, CONDITION))], n_images)
 
 
 def verdict_of(network: Network) -> InputsVerdict:
@@ -55,7 +54,7 @@ def test_raw_rows_have_no_margin_and_so_no_exposed_images() -> None:
         (fakes.noise_by_size(ROWS, {2: 0.1}), "batch-variant"),
     ):
         evidence = replace(run(network), outcome=Outcome(kind="raw"))
-        found = inputs_verdict([OneCondition(CONDITION, evidence, comparisons(evidence, None, None, CONDITION))], 6)
+        found = inputs_verdict([ConditionTested(CONDITION, evidence, comparisons(evidence, None, None, CONDITION))], 6)
         assert found is not None and (found.verdict, found.margin) == (verdict, None)
 
 
@@ -123,7 +122,7 @@ def test_one_percent_at_the_limits_is_still_valid() -> None:
 
 def test_a_verdict_without_a_repeat_says_so() -> None:
     evidence = run(fakes.faithful(ROWS))
-    found = inputs_verdict([OneCondition(CONDITION, evidence, comparisons(evidence, None, None, CONDITION))], 6)
+    found = inputs_verdict([ConditionTested(CONDITION, evidence, comparisons(evidence, None, None, CONDITION))], 6)
     assert found is not None
     assert found.decided_by.why.endswith("(4 batched comparisons). No call was repeated.")
 
@@ -140,24 +139,24 @@ def test_flips_are_united_over_conditions() -> None:
     for threads, network in [(1, flips(0)), (2, flips(1))]:
         condition = CONDITION.model_copy(update={"threads": threads})
         evidence = run(network)
-        tested.append(OneCondition(condition, evidence, comparisons(evidence, None, None, condition)))
+        tested.append(ConditionTested(condition, evidence, comparisons(evidence, None, None, condition)))
     found = inputs_verdict(tested, 6)
     assert found is not None
     assert found.top1_flips == 2
 
 
-def with_a_cap(first: int, stop: int, network: Network, isa: str = "avx2") -> OneCondition:
+def with_a_cap(first: int, stop: int, network: Network, isa: str = "avx2") -> ConditionTested:
     """A condition under which only some images were run."""
     passes = (Pass("singles", 1, first, stop), Pass("batched", 2, first, stop - (stop - first) % 2))
     condition = CONDITION.model_copy(update={"isa": isa})
     evidence = run(network, passes=passes)
-    return OneCondition(condition, evidence, comparisons(evidence, None, None, condition))
+    return ConditionTested(condition, evidence, comparisons(evidence, None, None, condition))
 
 
 @pytest.mark.parametrize(("first", "stop"), [(0, 2), (2, 5), (4, 6)])
 def test_conditions_may_have_run_different_images(first: int, stop: int) -> None:
     whole = run(fakes.faithful(ROWS))
-    plain = OneCondition(CONDITION, whole, comparisons(whole, None, None, CONDITION))
+    plain = ConditionTested(CONDITION, whole, comparisons(whole, None, None, CONDITION))
     found = inputs_verdict([plain, with_a_cap(first, stop, fakes.faithful(ROWS))], 6)
     assert found is not None
     assert found.verdict == "batch-invariant"
@@ -181,7 +180,7 @@ def test_margins_and_flips_are_combined_by_image_whichever_condition_comes_first
         return out
 
     whole = run(fakes.faithful(ROWS))
-    plain = OneCondition(CONDITION, whole, comparisons(whole, None, None, CONDITION))
+    plain = ConditionTested(CONDITION, whole, comparisons(whole, None, None, CONDITION))
     capped = with_a_cap(3, 6, flip)
     for tested in ([plain, capped], [capped, plain]):
         found = inputs_verdict(tested, 6)

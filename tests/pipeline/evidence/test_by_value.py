@@ -72,7 +72,7 @@ def verdict(network: fakes.Network, n_images: int = 16) -> InputsVerdict:
     first = fakes.run(network, n_images, passes=first_round(n_images, SIZES))
     second = fakes.run(network, n_images, passes=second_round(n_images, SIZES), round_=1)
     made = comparisons(first, second, None, fakes.CONDITION)
-    found = verdicts.inputs_verdict([verdicts.Tested(fakes.CONDITION, first, made)], n_images)
+    found = verdicts.inputs_verdict([verdicts.ConditionTested(fakes.CONDITION, first, made)], n_images)
     assert found is not None
     return found
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from isobatch.pipeline.race.contestant import Contestant, Missed
+from isobatch.pipeline.race.contestant import LiveContestant, Missed
 from isobatch.pipeline.records.errors import WorkerError
 from isobatch.pipeline.workers import pool
 from isobatch.pipeline.workers.pool import Workers
@@ -23,8 +23,8 @@ def workers() -> Iterator[Workers]:
         yield found
 
 
-def contestant(workers: Workers, **payload: Any) -> Contestant:
-    return Contestant(workers, {"OMP_NUM_THREADS": "1"}, payload, function="tests.pipeline.race.served:contest")
+def contestant(workers: Workers, **payload: Any) -> LiveContestant:
+    return LiveContestant(workers, {"OMP_NUM_THREADS": "1"}, payload, function="tests.pipeline.race.served:contest")
 
 
 def state(pid: int) -> str:

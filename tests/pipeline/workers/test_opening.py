@@ -12,7 +12,7 @@ from isobatch.models.spec.images import Images
 from isobatch.models.spec.outcome import CLASSES
 from isobatch.models.spec.words import Artifact, Manifest, RunnerSettings, VariantUnavailable
 from isobatch.pipeline.certify.crossing import RangeAsked
-from isobatch.pipeline.race.contestant import Contestant, Missed
+from isobatch.pipeline.race.contestant import LiveContestant, Missed
 from isobatch.pipeline.race.crossing import Opening
 from isobatch.pipeline.repair.crossing import RepairAsked
 from isobatch.pipeline.study.inside.crossing import LookAsked
@@ -78,7 +78,7 @@ def test_where_it_is_verified_at_every_n(tmp_path: Path, launchers: Workers, mak
 
 @pytest.mark.parametrize(("make", "ends"), ENDS, ids=IDS)
 def test_where_it_is_raced(tmp_path: Path, launchers: Workers, make: Make, ends: str) -> None:
-    with Contestant(launchers, {}, asked(tmp_path, make)) as contestant:
+    with LiveContestant(launchers, {}, asked(tmp_path, make)) as contestant:
         contestant.start(limit_s=ENDS_S)
         assert contestant.turn(1, limit_s=ENDS_S).seconds
         with pytest.raises((WorkerError, Missed)) as caught:

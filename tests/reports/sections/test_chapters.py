@@ -8,7 +8,7 @@ import pytest
 from isobatch.pipeline.records import study as r
 from isobatch.reports import blocks, views
 from isobatch.reports.figures.charts import Drawings
-from isobatch.reports.figures.ranges import Range, specification
+from isobatch.reports.figures.ranges import NoiseRange, specification
 from isobatch.reports.files.pictures import pictures
 from isobatch.reports.sections import write_all
 from tests.reports import studies
@@ -75,7 +75,7 @@ def test_many_conditions_make_several_pictures_and_what_cannot_be_compared_has_a
 
 @pytest.mark.parametrize("values", [(0.0, 0.0, 5e-324), (1e-300, 1.0, 1e300), (0.1, 0.1, 0.1)])
 def test_extreme_ranges_are_drawn_and_equal_bytes_are_said(values: tuple[float, float, float]) -> None:
-    ranges = [Range("a", "batch noise", *values, "in words"), Range("b", "batch noise", 0, 0, 0, "equal")]
+    ranges = [NoiseRange("a", "batch noise", *values, "in words"), NoiseRange("b", "batch noise", 0, 0, 0, "equal")]
     figure = blocks.Figure("t", "d", specification(ranges), blocks.Table("t", (blocks.Column("a"),), ()))
     root = ElementTree.fromstring(studies.draw(figure))
     assert [e.text for e in root.iter() if e.tag.endswith("}title")] == ["in words"]
