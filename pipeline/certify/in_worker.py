@@ -21,7 +21,7 @@ from isobatch.pipeline.evidence.outcomes import Gallery, changed
 from isobatch.pipeline.evidence.passes import call
 from isobatch.pipeline.explain.findings import Watched
 from isobatch.pipeline.machine.memory import release_free
-from isobatch.pipeline.race.in_worker import NativeAndShipped, opened
+from isobatch.pipeline.race.in_worker import Runners, opened
 from isobatch.pipeline.workers.wire import Emit
 
 _CHUNK = 64  # labelled images read at a time
@@ -73,12 +73,7 @@ def gathered(own: Images, labelled: Iterable[Images], count: int, seed: int) -> 
 
 
 def _batches(
-    runner: NativeAndShipped,
-    images: NDArray[Any],
-    sizes: Sequence[int],
-    deadline: float,
-    emit: Emit,
-    outcome: Outcome = CLASSES,
+    runner: Runners, images: NDArray[Any], sizes: Sequence[int], deadline: float, emit: Emit, outcome: Outcome = CLASSES
 ) -> bool:
     """A batch and copies at each N against the images alone; whether there was time for all."""
     singles = np.concatenate([call(runner.shipped, images[i : i + 1])[0] for i in range(len(images))])
@@ -100,9 +95,7 @@ def _batches(
     return True
 
 
-def _ties(
-    runner: NativeAndShipped, asked: RangeAsked, images: NDArray[np.float32], deadline: float, emit: Emit
-) -> None:
+def _ties(runner: Runners, asked: RangeAsked, images: NDArray[np.float32], deadline: float, emit: Emit) -> None:
     """Every integer layer that runs in the caller's shape, on rounding ties at each N, as long as there is time."""
     where = _provoked(runner, asked.delivery)
     if find_variant(asked.variant).precision != "int8" or where is None:
@@ -132,7 +125,7 @@ def _ties(
         emit(ComparisonRan(n, "ties", differing, layers=len(able), elements=elements).to_json())
 
 
-def _provoked(runner: NativeAndShipped, delivery: Mapping[str, Any] | None) -> tuple[Any, frozenset[str]] | None:
+def _provoked(runner: Runners, delivery: Mapping[str, Any] | None) -> tuple[Any, frozenset[str]] | None:
     """The runner whose layers are moved to ties, and the layers left out: those that a repair runs in one shape.
 
     None where ties say nothing: the runner cannot be moved to them, or no layer sees the caller's N.

@@ -4,13 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from isobatch import PROGRAM
-from isobatch.pipeline.deploy.record import (
-    RECORD_FILE,
-    SETTINGS_FILE,
-    Serving,
-    ShippedPreprocessing,
-    VerificationRecord,
-)
+from isobatch.pipeline.deploy.record import RECORD_FILE, SETTINGS_FILE, PictureSteps, Serving, VerificationRecord
 from isobatch.pipeline.records.wording import counted, listed, of_inputs, sizes
 
 _COMPILED = (
@@ -20,18 +14,18 @@ _COMPILED = (
 _NEEDS = {"torch": "torch, torchvision and numpy", "onnxruntime": "onnxruntime and numpy"}
 
 
-def _resized(view: ShippedPreprocessing) -> str:
+def _resized(view: PictureSteps) -> str:
     if view.resize_to is not None:
         return f"resized to {view.resize_to[0]} x {view.resize_to[1]}"
     kept = "" if view.forced else ", unless they have the size already"
     return f"the short side resized to {view.short_sides[0]} pixels{kept}"
 
 
-def _scaled(view: ShippedPreprocessing) -> str:
+def _scaled(view: PictureSteps) -> str:
     return "pixel / 255" if view.scale is None else f"pixel x {view.scale:g}"
 
 
-def _pictures(view: ShippedPreprocessing, fed: str) -> str:
+def _pictures(view: PictureSteps, fed: str) -> str:
     cut = f"{_resized(view)} ({view.interpolation}), the centre of {view.height} x {view.width} cut out"
     order = view.channel_order.upper()
     if fed.endswith("uint8"):

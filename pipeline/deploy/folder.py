@@ -19,9 +19,9 @@ from isobatch.pipeline.deploy.record import (
     MODEL_FILES,
     RECORD_FILE,
     SETTINGS_FILE,
+    PictureSteps,
     ServedInput,
     Serving,
-    ShippedPreprocessing,
     StoredFile,
     StoredInputs,
     VerificationRecord,
@@ -108,8 +108,8 @@ def serving(
     return Serving.model_validate(values | dict(written))
 
 
-def _preprocessing(view: View, height: int, width: int) -> ShippedPreprocessing:
-    return ShippedPreprocessing(
+def _preprocessing(view: View, height: int, width: int) -> PictureSteps:
+    return PictureSteps(
         height=height,
         width=width,
         short_sides=(view.short_side(height), view.short_side(width)),

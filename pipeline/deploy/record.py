@@ -32,7 +32,7 @@ class StoredFile(Record):
     size_bytes: int = Field(ge=0)
 
 
-class ShippedPreprocessing(Record):
+class PictureSteps(Record):
     """From a picture to the network's input, as ``isobatch.models.spec.images.View`` says it at one height and width.
 
     The picture is resized so that its short side has ``short_sides`` pixels (of height and width), or to the (height,
@@ -121,7 +121,7 @@ class Serving(Record):
         ],
         Annotated[str, Field(pattern=_CAP)],
     ] = Field(default={})
-    preprocessing: ShippedPreprocessing | None
+    preprocessing: PictureSteps | None
     preprocessing_measured: bool  # False: the images of the study came as an array, and pictures were never read
 
     def text(self) -> bytes:

@@ -66,22 +66,22 @@ def connected(path: Path) -> Connection:
         return Client(short, "AF_UNIX")
 
 
-class NativeAndShipped(NamedTuple):
+class Runners(NamedTuple):
     """The live native runner, and what is shipped of it: itself, or its repaired self."""
 
     native: Runner
     shipped: Runner
 
 
-def opened(asked: Opening, stack: ExitStack) -> NativeAndShipped:
+def opened(asked: Opening, stack: ExitStack) -> Runners:
     """What is asked for; it lives until the stack ends."""
     seen = asked.delivery["change"].get("examples", 1) if asked.delivery else 0  # by which the repair is made again
     values = max(asked.most * asked.images.values, seen * asked.examples.values)
     native = stack.enter_context(open_runner(asked.variant, asked.artifact, asked.settings, values))
     if not asked.delivery:
-        return NativeAndShipped(native, native)
+        return Runners(native, native)
     repaired = rebuilt(asked.delivery, native, asked.examples, asked.outcome)
-    return NativeAndShipped(native, native if repaired is native else stack.enter_context(repaired))
+    return Runners(native, native if repaired is native else stack.enter_context(repaired))
 
 
 def rebuilt(delivery: Mapping[str, Any], runner: Any, examples: Images, outcome: Outcome = CLASSES) -> Runner:

@@ -20,7 +20,7 @@ from isobatch.pipeline.machine.environment import (
 )
 from isobatch.pipeline.storage.places import OUT, cache_root
 from isobatch.pipeline.tools.doctor.findings import (
-    DoctorFinding,
+    Checkup,
     Probes,
     compiler_findings,
     device_findings,
@@ -40,7 +40,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 _TIMEOUT_S = 30.0
 
 
-def examine(say: Callable[[str], None]) -> list[DoctorFinding]:
+def examine(say: Callable[[str], None]) -> list[Checkup]:
     """All findings: machine, packages, variants, storage, network. ``say`` gets a line before what takes seconds."""
     cores, pins, installed = available_cores(), _pins(), _installed()
     wanted = worker_settings(cores)
@@ -49,7 +49,7 @@ def examine(say: Callable[[str], None]) -> list[DoctorFinding]:
     machine = read_environment(cores, {}, {})
     memory = min([machine.memory_bytes, *_limit("memory.max")])
     return [
-        DoctorFinding("machine", "processor", "ok", machine.cpu),
+        Checkup("machine", "processor", "ok", machine.cpu),
         *isa_findings(machine.isa_hardware, inherited_settings(), probes),
         *resource_findings(cores, _cpu_quota(), memory),
         *device_findings(probes, all_variants()),
@@ -58,7 +58,7 @@ def examine(say: Callable[[str], None]) -> list[DoctorFinding]:
         *package_findings(pins, installed),
         *variant_findings(all_variants(), cpu_flags(), pins, installed, probes),
         *storage_findings(_place(name, path) for name, path in (("out/", OUT.resolve()), ("cache", cache_root()))),
-        DoctorFinding(
+        Checkup(
             "network", "network", "ok", "not needed; only --weights imagenet-v1, imagenet-v2 and pretrained download"
         ),
     ]

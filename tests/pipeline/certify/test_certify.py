@@ -21,7 +21,7 @@ from isobatch.pipeline.certify.in_worker import gathered, verify_range
 from isobatch.pipeline.certify.stage import OUT_OF_TIME, certify
 from isobatch.pipeline.inputs.storing import store_images
 from isobatch.pipeline.race.crossing import Opening
-from isobatch.pipeline.race.in_worker import NativeAndShipped
+from isobatch.pipeline.race.in_worker import Runners
 from isobatch.pipeline.records.study import Policy, Race, VariantResult
 from isobatch.pipeline.workers.pool import WorkerError
 from tests.fakes import NO_ARTIFACT
@@ -72,7 +72,7 @@ def test_batches_are_filled_with_labelled_images_then_with_drawn_ones_and_with_n
 def told(
     monkeypatch: pytest.MonkeyPatch, runner: Any, images: Images, variant: str = "fp32", **more: Any
 ) -> list[dict[str, Any]]:
-    monkeypatch.setattr(in_worker, "opened", lambda payload, stack: NativeAndShipped(runner, runner))
+    monkeypatch.setattr(in_worker, "opened", lambda payload, stack: Runners(runner, runner))
     opens = Opening(variant, RunnerSettings(2), NO_ARTIFACT, images, images, None, most=max(SIZES))
     payload = RangeAsked(**vars(opens), sizes=SIZES, labelled=(), seed=0, seconds=1e6, ties=True).to_json()
     found: list[dict[str, Any]] = []
@@ -120,7 +120,7 @@ class Line:
     def call(self, environment: Any, function: str, payload: dict[str, Any], on_event: Any) -> Any:
         self.called.append(payload["variant"])
         runner = self.runners[payload["variant"]]
-        self.monkeypatch.setattr(in_worker, "opened", lambda payload, stack: NativeAndShipped(runner, runner))
+        self.monkeypatch.setattr(in_worker, "opened", lambda payload, stack: Runners(runner, runner))
         try:
             return verify_range(payload, on_event)
         except MemoryError:

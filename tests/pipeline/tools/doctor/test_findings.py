@@ -11,7 +11,7 @@ import pytest
 from isobatch.models.registry import all_variants
 from isobatch.pipeline.tools.doctor import examine as machine
 from isobatch.pipeline.tools.doctor.findings import (
-    DoctorFinding,
+    Checkup,
     Probes,
     compiler_findings,
     device_findings,
@@ -41,11 +41,11 @@ HEALTHY = Probes(
 
 def variants(
     probes: Probes = HEALTHY, flags: frozenset[str] = FLAGS, installed: Mapping[str, str] = INSTALLED
-) -> dict[str, DoctorFinding]:
+) -> dict[str, Checkup]:
     return {one.name: one for one in variant_findings(all_variants(), flags, PINS, installed, probes)}
 
 
-def states(found: Mapping[str, DoctorFinding], state: str) -> set[str]:
+def states(found: Mapping[str, Checkup], state: str) -> set[str]:
     return {name for name, one in found.items() if one.state == state}
 
 

@@ -15,7 +15,7 @@ from isobatch.models.registry import find_variant
 from isobatch.models.spec.words import RunnerSettings
 from isobatch.pipeline.inputs.storing import store_images
 from isobatch.pipeline.machine.switches import ORT, SWITCHES, TORCH, switches_of
-from isobatch.pipeline.race.in_worker import NativeAndShipped
+from isobatch.pipeline.race.in_worker import Runners
 from isobatch.pipeline.records.errors import Exit
 from isobatch.pipeline.records.study import Environment, Interval, Tool
 from isobatch.pipeline.tools.switches import in_worker
@@ -76,7 +76,7 @@ def test_the_property_is_judged_by_the_passes_of_a_verdict(
 ) -> None:
     images = store_images("drawn", tmp_path / "drawn", iter(pixels(4)))
     with opened(with_planted(planted())) as runner:
-        monkeypatch.setattr(in_worker, "opened", lambda payload, stack: NativeAndShipped(runner, runner))
+        monkeypatch.setattr(in_worker, "opened", lambda payload, stack: Runners(runner, runner))
         turned: dict[str, Any] = {"runtime": TORCH, "options": {"mkldnn": False}, "batch_sizes": (2, 4)}
         asks = SwitchAsked("fp32", RunnerSettings(1), NO_ARTIFACT, images, images, None, most=4, **turned)
         wanted = asks.to_json()
