@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from isobatch.pipeline.compare import verdict as verdicts
 from isobatch.pipeline.compare.comparisons import comparisons
+from isobatch.pipeline.decide import verdict as verdicts
 from isobatch.pipeline.evidence.by_value import first_round, second_round
 from isobatch.pipeline.evidence.evidence import Pass
 from isobatch.pipeline.evidence.parts import cut, passes_within
