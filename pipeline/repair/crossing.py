@@ -10,6 +10,9 @@ from isobatch.models.spec.words import Artifact
 from isobatch.pipeline.repair.verify import Verified
 from isobatch.pipeline.workers.wire import Crossing, Told
 
+UNREPAIRED = "native"
+"""Stands for a rung where the network is batch-invariant as it is."""
+
 
 @dataclass(frozen=True)
 class Attempt(Crossing):

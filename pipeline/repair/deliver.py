@@ -19,7 +19,7 @@ from isobatch.pipeline.machine.environment import read_environment, worker_setti
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import Repair
 from isobatch.pipeline.records.wording import counted
-from isobatch.pipeline.repair.crossing import Attempt, RepairMade
+from isobatch.pipeline.repair.crossing import UNREPAIRED, Attempt, RepairMade
 
 MODEL, NATIVE = "model", "native"
 """Folders below the scratch folder: the repaired files, and beside them the native ones, which are not kept."""
@@ -78,7 +78,7 @@ def prove_and_deliver(stages: Stages, tried: RepairFound, scratch: Path, folder:
     record = VerificationRecord(
         tool_version=VERSION,
         created_utc=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        variant=tried.spec.name if repair.name == NATIVE else f"{tried.spec.name}+{repair.name}",
+        variant=tried.spec.name if repair.name == UNREPAIRED else f"{tried.spec.name}+{repair.name}",
         model=stages.weights.model,
         weights_sha256=stages.weights.sha256,
         files=stored_files(files.model),

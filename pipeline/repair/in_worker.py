@@ -16,7 +16,7 @@ from isobatch.models.spec.runner import Runner
 from isobatch.models.spec.words import RunnerSettings, VariantUnavailable
 from isobatch.pipeline.evidence.mixing import mixes
 from isobatch.pipeline.explain.findings import Located, Watched
-from isobatch.pipeline.repair.crossing import RepairAsked, RepairMade, RepairTold
+from isobatch.pipeline.repair.crossing import UNREPAIRED, RepairAsked, RepairMade, RepairTold
 from isobatch.pipeline.repair.ladder import Tried, attempts, climb, needs_no_rival
 from isobatch.pipeline.repair.layers import asking_elsewhere, at_every_count, survey_all
 from isobatch.pipeline.repair.records import best
@@ -25,7 +25,6 @@ from isobatch.pipeline.repair.verify import Scope, Verified, command_sizes, ever
 from isobatch.pipeline.workers.opening import open_runner
 from isobatch.pipeline.workers.wire import Emit
 
-NATIVE = "native"
 _ORIGINS = "surgical"  # the first rung that asks where the difference starts: those before it are tried without
 _PAIRS, _LEAST_PAIRS = 15, 6  # from six pairs on a median has a 95 % interval
 
@@ -71,10 +70,10 @@ def _repaired(asked: RepairAsked, emit: Emit) -> RepairMade:
         done=done,
     )
     with opens[main]() as runner:
-        if asked.rung in (None, NATIVE):
+        if asked.rung in (None, UNREPAIRED):
             say("does it need a repair?")
             native = _as_it_is(runner, main, scope)
-            if native.holds or asked.rung == NATIVE:
+            if native.holds or asked.rung == UNREPAIRED:
                 return _written(asked, [native], runner)
         if why := why_no_shape_repairs(runner, sets[0]):
             return RepairMade((), None, {}, (why,))
@@ -122,7 +121,7 @@ def _written(asked: RepairAsked, tried: list[Tried], runner: Any) -> RepairMade:
         settings = serving | dict(chosen.candidate.serving)
         native = None
         with contextlib.suppress(VariantUnavailable):  # without it the memory of the two cannot be compared
-            if chosen.name != NATIVE:
+            if chosen.name != UNREPAIRED:
                 native = runner.write(Path(asked.native))
         return RepairMade(tuple(attempts(tried)), tried.index(chosen), settings, tuple(unwritten), native)
     return RepairMade(tuple(attempts(tried)), None, {}, tuple(unwritten))
@@ -140,7 +139,7 @@ def _as_it_is(runner: Runner, threads: int, scope: Scope) -> Tried:
                     verified.append(verify(native, native, images, scope))
                     verified[-1].threads = count
     kept: Callable[[Any], Any] = contextlib.nullcontext
-    return Tried.by(NATIVE, Candidate(kept, "as it is"), verified=verified)
+    return Tried.by(UNREPAIRED, Candidate(kept, "as it is"), verified=verified)
 
 
 _CONTROLLED = 8  # images, of which the one that differs most is looked at

@@ -17,6 +17,7 @@ from isobatch.pipeline.evidence.mixing import mixes
 from isobatch.pipeline.explain.findings import Watched
 from isobatch.pipeline.records.study import Repair
 from isobatch.pipeline.records.wording import sizes
+from isobatch.pipeline.repair.crossing import UNREPAIRED
 from isobatch.pipeline.repair.ladder import Tried, attempts, climb
 from isobatch.pipeline.repair.layers import survey_all
 from isobatch.pipeline.repair.records import best, repair_records
@@ -30,7 +31,6 @@ from isobatch.pipeline.user.results import BatchInvariance, CannotRepair, MadeIn
 
 _PAIRS, _LEAST_PAIRS, _ENOUGH_S = 7, 3, 1.5  # of calls that price a repair, at each N
 _SCREEN = 2
-NATIVE = "native"
 _LOOKED, _CLIMBED = 0.4, 0.6  # shares of the time after which no layer, no candidate is begun; the rest verifies
 
 
@@ -44,7 +44,7 @@ def repaired_network(network: Any, asked: RepairRequest) -> MadeInvariant:
         native, last = comparisons[0], comparisons[-1].result
         if last.batch_invariant:
             note = "it is batch-invariant as it is"
-            as_it_is = Repair(name=NATIVE, batch_invariant=True, scope="", singles_as_native=True, note=note)
+            as_it_is = Repair(name=UNREPAIRED, batch_invariant=True, scope="", singles_as_native=True, note=note)
             return _record(network, as_it_is, comparisons, (), asked)
         if last.verdict != "batch-variant":
             raise CannotRepair(str(last))
@@ -105,7 +105,7 @@ def _record(
         "n_images": sum(result.tested.n_images for result in results),
         "n_comparisons": sum(len(result.batch_sizes) for result in results),
     }
-    if repair.name != NATIVE:
+    if repair.name != UNREPAIRED:
         update["note"] = "; ".join([repair.note, *missing])
     return MadeInvariant(network, repair.model_copy(update=update), results[0], missing, tuple(results[1:]))
 

@@ -45,14 +45,14 @@ def run(arguments: argparse.Namespace) -> int:
     from isobatch.models.spec.nearest import did_you_mean
     from isobatch.pipeline.prepare.own_arrays import on_arrays
     from isobatch.pipeline.repair.command import repair_variant
+    from isobatch.pipeline.repair.crossing import UNREPAIRED
     from isobatch.pipeline.repair.deliver import NoRepair
-    from isobatch.pipeline.repair.in_worker import NATIVE
     from isobatch.pipeline.repair.rungs import all_rungs
     from isobatch.pipeline.workers.pool import WorkerError
     from isobatch.reports.escape import clean
     from isobatch.reports.screen.progress import ScreenProgress
 
-    names = [NATIVE, *(rung.name for rung in all_rungs())]
+    names = [UNREPAIRED, *(rung.name for rung in all_rungs())]
     if arguments.rung not in (None, *names):
         near = did_you_mean(arguments.rung, names)
         raise UsageError("unknown-rung", f"unknown rung {arguments.rung!r}: {near} There are {', '.join(names)}")
