@@ -14,10 +14,8 @@ from isobatch.models.spec.outcome import Leaf
 if TYPE_CHECKING:
     import onnxruntime as ort
 
-Images = NDArray[Any]
 
-
-def feed(names: Sequence[str], images: Images) -> dict[str, NDArray[Any]]:
+def feed(names: Sequence[str], images: NDArray[Any]) -> dict[str, NDArray[Any]]:
     """The arrays of a call by input name: ``images`` itself for one input, its fields by name for several."""
     given = parts_of(images)
     if list(given) == [ONLY]:
@@ -26,12 +24,12 @@ def feed(names: Sequence[str], images: Images) -> dict[str, NDArray[Any]]:
     return {name: given[name] for name in names}
 
 
-def call(session: ort.InferenceSession, images: Images) -> NDArray[Any]:
+def call(session: ort.InferenceSession, images: NDArray[Any]) -> NDArray[Any]:
     """The session's outputs for these images, one row each (see ``side_by_side``)."""
     return side_by_side(outputs_of(session, images), len(images))
 
 
-def outputs_of(session: ort.InferenceSession, images: Images) -> dict[str, Any]:
+def outputs_of(session: ort.InferenceSession, images: NDArray[Any]) -> dict[str, Any]:
     """The session's outputs for these images by name, in memory that it handed out."""
     names = [value.name for value in session.get_inputs()]
     return dict(

@@ -26,7 +26,7 @@ from isobatch.models.spec.words import RunnerSettings
 from isobatch.models.weights.digits.weights import state_dict
 from isobatch.models.weights.networks import skeleton, with_state
 
-CLASSES = 10  # not a multiple of the lanes of any vector unit
+NUM_CLASSES = 10  # not a multiple of the lanes of any vector unit
 _SIDE, _RESNET50_SIDE = 16, 64
 _CALIBRATION = 16
 _LIFT = 4.0  # of a bias: results far above zero, where float32 is coarse and two orders of roundings part more often
@@ -100,7 +100,7 @@ def _float_network(seed: int) -> nn.Module:
                 flat=nn.Flatten(),
                 hidden=nn.Linear(64, 64),
                 act3=nn.ReLU(),
-                fc=nn.Linear(64, CLASSES),
+                fc=nn.Linear(64, NUM_CLASSES),
                 scores=nn.Sigmoid(),
             )
         )
@@ -118,7 +118,7 @@ def _int8_network(seed: int) -> nn.Module:
                 act2=nn.ReLU(),
                 pool=nn.MaxPool2d(4),
                 flat=nn.Flatten(),
-                fc=nn.Linear(1024, CLASSES),
+                fc=nn.Linear(1024, NUM_CLASSES),
                 dequant=DeQuantStub(),
             )
         ).eval()
@@ -150,7 +150,7 @@ def _random_network(seed: int) -> nn.Module:
                 flat=nn.Flatten(),
                 hidden=nn.Linear(second * 16, hidden),
                 act3=acts[2](),
-                fc=nn.Linear(hidden, CLASSES),
+                fc=nn.Linear(hidden, NUM_CLASSES),
             )
         ).eval()
 

@@ -13,7 +13,7 @@ _DIGEST = re.compile(r"[0-9a-f]{8}")
 TIMM = "timm:"
 """What stands before the names of timm's networks."""
 
-Kind = Literal["torchvision", "timm", "factory"]
+ModelKind = Literal["torchvision", "timm", "factory"]
 TRANSFORMING = ("googlenet", "inception_v3")
 """The networks that may undo ImageNet's normalisation and apply their own, by ``transform_input``."""
 
@@ -31,7 +31,7 @@ class ModelName:
     code: str = ""
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> ModelKind:
         """Who makes this network."""
         if self.architecture.startswith(TIMM):
             return "timm"
@@ -77,7 +77,7 @@ def is_factory(text: str) -> bool:
     return _FACTORY.fullmatch(text) is not None and not text.startswith(TIMM)
 
 
-def kind_of(text: str) -> Kind:
+def kind_of(text: str) -> ModelKind:
     """Who makes the network of this name, which facts may follow."""
     return read_name(text).kind
 

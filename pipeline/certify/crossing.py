@@ -7,7 +7,7 @@ from isobatch.models.spec.images import Images
 from isobatch.pipeline.race.crossing import Opening
 from isobatch.pipeline.workers.wire import Crossing
 
-Kind = Literal["batch", "copies", "ties"]
+RangeKind = Literal["batch", "copies", "ties"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class ComparisonRan(Crossing):
     """
 
     n: int
-    kind: Kind
+    kind: RangeKind
     differing: int
     flipped: int = 0
     layers: int = 0

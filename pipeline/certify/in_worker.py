@@ -14,7 +14,7 @@ from isobatch.models.spec.images import Images
 from isobatch.models.spec.interventions import Provocable
 from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.models.spec.runner import WHOLE, Layer, Nested, Rows
-from isobatch.pipeline.certify.crossing import ComparisonRan, Kind, RangeAsked
+from isobatch.pipeline.certify.crossing import ComparisonRan, RangeAsked, RangeKind
 from isobatch.pipeline.deploy.folder import filled
 from isobatch.pipeline.evidence.evidence import differing_rows
 from isobatch.pipeline.evidence.outcomes import Gallery, changed
@@ -81,7 +81,7 @@ def _batches(
         if time.monotonic() > deadline:
             return False
         start = (len(images) - n) * (n % 2)  # from the front and the end in turn
-        calls: tuple[tuple[Kind, NDArray[np.int64]], ...] = (
+        calls: tuple[tuple[RangeKind, NDArray[np.int64]], ...] = (
             ("batch", np.arange(start, start + n)),
             ("copies", np.full(n, n % len(images))),
         )

@@ -16,7 +16,7 @@ from isobatch.pipeline.evidence.rows import all_alike, blocks, row_distance, sam
 from isobatch.pipeline.records.study import COPIES, Comparison, ComparisonKind, Condition
 
 Rows = NDArray[Any]
-Images = NDArray[np.int64]
+ImageIndices = NDArray[np.int64]
 PROBES: tuple[Literal["position", "neighbours", "copies"], ...] = ("position", "neighbours", "copies")
 
 
@@ -24,7 +24,7 @@ PROBES: tuple[Literal["position", "neighbours", "copies"], ...] = ("position", "
 class Pairs:
     """One row an image, in image order: ``reference`` and ``candidate`` are [len(images), classes]."""
 
-    images: Images
+    images: ImageIndices
     reference: Rows
     candidate: Rows
 
@@ -124,7 +124,7 @@ def _against_first_copy(evidence: Evidence, passes: Sequence[Pass]) -> Pairs:
     return _one_row_an_image(parts, evidence.outcome)
 
 
-def _same_batches(first: Evidence, second: Evidence, chosen: Pass) -> Iterator[tuple[Images, Rows, Rows]]:
+def _same_batches(first: Evidence, second: Evidence, chosen: Pass) -> Iterator[tuple[ImageIndices, Rows, Rows]]:
     """The rows of a pass of ``second``, and those of the very same batches in the plain passes of ``first``."""
     images, rows = _images(chosen), second.outputs(chosen)
     for plain in first.find("batched", chosen.batch_size):
@@ -134,11 +134,11 @@ def _same_batches(first: Evidence, second: Evidence, chosen: Pass) -> Iterator[t
         yield images[shared], first.outputs(plain)[images[shared] - plain.start], rows[shared]
 
 
-def _images(chosen: Pass) -> Images:
+def _images(chosen: Pass) -> ImageIndices:
     return np.asarray(chosen.images, dtype=np.int64)
 
 
-def _one_row_an_image(parts: Iterable[tuple[Images, Rows, Rows]], outcome: Outcome) -> Pairs:
+def _one_row_an_image(parts: Iterable[tuple[ImageIndices, Rows, Rows]], outcome: Outcome) -> Pairs:
     """The parts as one, in image order, so that n counts images.
 
     An image met twice at one N keeps the row farthest from its reference: first by a changed outcome, then by largest
@@ -169,7 +169,7 @@ def _comparison(
     batch_size: int,
     reference: Rows,
     candidate: Rows,
-    images: Images | None = None,
+    images: ImageIndices | None = None,
 ) -> Comparison:
     """``images``: whose rows they are, where not all were compared: the nearest is sought among the singles of all."""
     mismatch = _mismatch(reference, candidate)

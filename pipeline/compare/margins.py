@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.models.spec.outcome import CLASSES, Outcome
-from isobatch.pipeline.compare.comparisons import PROBES, moved
+from isobatch.pipeline.compare.comparisons import PROBES, ImageIndices, moved
 from isobatch.pipeline.evidence.evidence import Evidence, Pass, PassKind
 from isobatch.pipeline.evidence.outcomes import Gallery, before_last, changed, outcome_margin
 from isobatch.pipeline.evidence.rows import row_distance
 from isobatch.pipeline.records.study import Condition, Margin
 
-Images = NDArray[np.int64]
 _BATCHED: tuple[PassKind, ...] = ("batched", *PROBES)
 
 
@@ -30,7 +29,7 @@ class Observation:
 
     condition: Condition
     batch_size: int
-    images: Images
+    images: ImageIndices
     seen: NDArray[np.bool_]
     differs: NDArray[np.bool_]
     flipped: NDArray[np.bool_]
@@ -42,7 +41,7 @@ class Observation:
         return float(self.noise.max())
 
 
-def united(parts: Iterable[tuple[Images, NDArray[Any]]], worst: np.ufunc) -> tuple[Images, NDArray[Any]]:
+def united(parts: Iterable[tuple[ImageIndices, NDArray[Any]]], worst: np.ufunc) -> tuple[ImageIndices, NDArray[Any]]:
     """The images of all parts, rising, and for each the ``worst`` of its values: those of the parts that ran it.
 
     A part is (images, one value for each). ``worst``: a ufunc of two values such as ``np.maximum``.
@@ -87,7 +86,7 @@ def _observe(evidence: Evidence, condition: Condition, passes: Sequence[Pass]) -
 
 
 def margin_screen(
-    alone: Iterable[tuple[Images, NDArray[Any]]], seen: Sequence[Observation], outcome: Outcome = CLASSES
+    alone: Iterable[tuple[ImageIndices, NDArray[Any]]], seen: Sequence[Observation], outcome: Outcome = CLASSES
 ) -> Margin:
     """The screen of method.md: an image is exposed unless its margin exceeds 2 d.
 
@@ -108,13 +107,13 @@ def margin_screen(
 
 
 def smallest_margins(
-    alone: Iterable[tuple[Images, NDArray[Any]]], outcome: Outcome = CLASSES
-) -> tuple[Images, NDArray[np.float64]]:
+    alone: Iterable[tuple[ImageIndices, NDArray[Any]]], outcome: Outcome = CLASSES
+) -> tuple[ImageIndices, NDArray[np.float64]]:
     """The images of all conditions, rising, and the smallest margin of each (``outcomes.outcome_margin``)."""
     return united(((images, outcome_margin(rows, outcome)) for images, rows in alone), np.minimum)
 
 
-def largest_noise(images: Images, seen: Sequence[Observation]) -> NDArray[np.float64]:
+def largest_noise(images: ImageIndices, seen: Sequence[Observation]) -> NDArray[np.float64]:
     """For each of these images the largest noise of any observation, float64 [images]; 0 where none saw it."""
     nothing = (images, np.zeros(len(images)))
     return united([nothing, *((observation.images, observation.noise) for observation in seen)], np.maximum)[1]

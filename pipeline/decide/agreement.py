@@ -11,7 +11,7 @@ from isobatch.pipeline.compare.statistics import rate_lower, rate_upper
 from isobatch.pipeline.records.study import Agreement, Policy, VariantResult
 from isobatch.pipeline.records.wording import Toward, listed, number, percent, together
 
-Decision = Literal["met", "missed", "undecided"]
+AgreementDecision = Literal["met", "missed", "undecided"]
 _ROUNDING = 1e-9  # 9 of 125 are 7.2 %, and 7.2 / 100 is more
 
 
@@ -66,7 +66,7 @@ def agreement(same: Sequence[bool], clusters: Sequence[Hashable], reference: str
     )
 
 
-def decide(record: Agreement, limit_percent: float) -> Decision:
+def decide(record: Agreement, limit_percent: float) -> AgreementDecision:
     """Whether the demand is met: missed where the estimate lies below, met where the 95 % lower bound reaches it."""
     limit = limit_percent / 100 - _ROUNDING
     if record.share < limit:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isobatch.pipeline.compare.clipping import clipping, largest_clip
+from isobatch.pipeline.compare.comparisons import ImageIndices
 from isobatch.pipeline.compare.margins import (
-    Images,
     Observation,
     largest_noise,
     leave_one_out,
@@ -94,12 +94,12 @@ def inputs_verdict(tested: Sequence[ConditionTested], n_images: int) -> InputsVe
     )
 
 
-def images_run(tested: Sequence[ConditionTested]) -> Images:
+def images_run(tested: Sequence[ConditionTested]) -> ImageIndices:
     """The images of the set that any condition ran, rising."""
     return np.unique(np.concatenate([tested_set.evidence.images for tested_set in tested]))
 
 
-def _alone(tested: Sequence[ConditionTested]) -> Iterator[tuple[Images, NDArray[Any]]]:
+def _alone(tested: Sequence[ConditionTested]) -> Iterator[tuple[ImageIndices, NDArray[Any]]]:
     """The images of each condition and their singles, read in turn."""
     return ((tested_set.evidence.images, tested_set.evidence.singles) for tested_set in tested)
 
@@ -126,10 +126,10 @@ def repeatable(comparisons: Sequence[Comparison]) -> bool | None:
     return all(repeats) if repeats else None
 
 
-Decision = tuple[Verdict, DecidedBy]
+VerdictDecided = tuple[Verdict, DecidedBy]
 
 
-def _not_repeatable(made: Sequence[Comparison]) -> Decision | None:
+def _not_repeatable(made: Sequence[Comparison]) -> VerdictDecided | None:
     unequal = [comparison for comparison in made if comparison.kind == "repeat" and not comparison.bitwise_equal]
     if not unequal:
         return None
@@ -143,7 +143,7 @@ def _not_repeatable(made: Sequence[Comparison]) -> Decision | None:
     return "not-repeatable", _decided(comparison.inputs, comparison.condition, comparison.batch_size, why)
 
 
-def _invalid(tested: Sequence[ConditionTested]) -> Decision | None:
+def _invalid(tested: Sequence[ConditionTested]) -> VerdictDecided | None:
     for item in tested:
         issue = _non_finite(item) or _one_row(item)
         if issue:
@@ -179,7 +179,7 @@ def _one_row(item: ConditionTested) -> tuple[int, str] | None:
 
 def _batching(
     tested: Sequence[ConditionTested], seen: Sequence[Observation], margin: Margin, made: Sequence[Comparison]
-) -> Decision:
+) -> VerdictDecided:
     inputs = tested[0].evidence.inputs
     tried = sizes(o.batch_size for o in seen)
     n_images = counted(int(united(((o.images, o.seen) for o in seen), np.logical_or)[1].sum()), "image")

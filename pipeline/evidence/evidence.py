@@ -11,8 +11,8 @@ from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.pipeline.records.study import NEIGHBOURS
 from isobatch.pipeline.records.wording import together
 
-Rows = tuple[NDArray[np.int64], NDArray[Any]]
-"""Which rows, and those rows."""
+IndexedRows = tuple[NDArray[np.int64], NDArray[Any]]
+"""Indices of rows, int64 [rows] rising, and those rows [rows, values] in the network's own type."""
 
 PassKind = Literal["singles", "batched", "position", "neighbours", "copies", "repeat"]
 
@@ -53,7 +53,7 @@ class Pass:
         return tuple(i for i in every if (i - self.start) % self.batch_size != self.batch_size - 1)
 
 
-def kept_rows(singles: NDArray[Any], first: int, chosen: Pass, outputs: NDArray[Any]) -> Rows:
+def kept_rows(singles: NDArray[Any], first: int, chosen: Pass, outputs: NDArray[Any]) -> IndexedRows:
     """What ``Evidence.rows`` keeps of a pass's ``outputs``; ``first``: the image whose row ``singles[0]`` is."""
     at = np.asarray(chosen.images) - first
     known = np.flatnonzero(at < len(singles))
@@ -91,7 +91,7 @@ class Evidence:
     inputs: str
     round: int
     passes: tuple[Pass, ...]
-    rows: Callable[[str], Rows]
+    rows: Callable[[str], IndexedRows]
     call_s: Mapping[str, tuple[float, ...]]
     effective: Mapping[str, Any]
     clips: Mapping[str, tuple[int, int]] | None  # by quantized layer how many values are at a clip limit, of how many

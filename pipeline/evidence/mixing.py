@@ -11,7 +11,7 @@ from isobatch.pipeline.evidence.neighbours import LARGER, OUTLIER_FACTOR, REPLAC
 from isobatch.pipeline.evidence.rows import absolute_difference, each, reals, row_count, rows_at, same_bits, with_row
 
 Batch = NDArray[Any]
-Run = Callable[[Batch], Iterable[NDArray[Any]]]
+RunBatch = Callable[[Batch], Iterable[NDArray[Any]]]
 """From a batch to the network's outputs, [n, ...] each."""
 
 Replay = Callable[[Rows], Rows]
@@ -20,7 +20,7 @@ Replay = Callable[[Rows], Rows]
 _LOOKED = 8  # examples among which the one is chosen that differs most
 
 
-def mixes(run: Run, rows: Batch, n: int) -> int | None:
+def mixes(run: RunBatch, rows: Batch, n: int) -> int | None:
     """The N at which another neighbour changes the bytes of an example's row, so that N is no matter; None for none.
 
     Tried at ``n`` and at the next N, beside the example that differs most from its row alone. A neighbour that stands
@@ -36,7 +36,7 @@ def mixes(run: Run, rows: Batch, n: int) -> int | None:
     return None
 
 
-def most_apart(run: Run, rows: Batch, n: int) -> int:
+def most_apart(run: RunBatch, rows: Batch, n: int) -> int:
     """The example whose row in a batch of n is farthest from its row alone; the first of equals."""
     apart = np.zeros(len(rows))
     for start in range(0, len(rows) - n + 1, n):
@@ -97,7 +97,7 @@ def _others(batch: Batch) -> Iterator[Batch]:
     yield np.concatenate([batch[:-1], batch[:1]])
 
 
-def _kept(run: Run, batch: Batch, turned: bool) -> list[tuple[Any, ...]]:
+def _kept(run: RunBatch, batch: Batch, turned: bool) -> list[tuple[Any, ...]]:
     """The rows of all examples but the last: shape, type and bytes of each output. ``turned``: the batch is run so."""
     count = len(batch) - 1
     kept = [values[1:] if turned else values[:count] for values in run(batch[::-1].copy() if turned else batch)]

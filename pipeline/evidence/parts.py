@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from isobatch.pipeline.evidence.evidence import Evidence, Pass, Rows
+from isobatch.pipeline.evidence.evidence import Evidence, IndexedRows, Pass
 
 FIRST_IMAGES = 64
 """At least so many images are in the first part: the one that is timed, and so runs alone."""
@@ -45,7 +45,7 @@ def joined(parts: Sequence[Evidence]) -> Evidence:
     pieces = _pieces(parts)
     by_name = {whole.id: piece for whole, piece in pieces.items()}
 
-    def rows_of(name: str) -> Rows:
+    def rows_of(name: str) -> IndexedRows:
         index, values, before = [], [], 0
         for evidence, planned in by_name[name]:
             rows = evidence.rows(planned.id)

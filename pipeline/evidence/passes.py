@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.runner import Clocked, Runner
-from isobatch.pipeline.evidence.evidence import Pass, Rows, kept_rows
+from isobatch.pipeline.evidence.evidence import IndexedRows, Pass, kept_rows
 from isobatch.pipeline.evidence.neighbours import beside, find_replacement
 
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
@@ -18,7 +18,7 @@ _FLOATS = ("float16", "bfloat16", "float32", "float64")
 class PassesRan(NamedTuple):
     """What passes gave, by their id, as ``Evidence`` has it."""
 
-    rows: dict[str, Rows]
+    rows: dict[str, IndexedRows]
     call_s: dict[str, tuple[float, ...]]
     warm_up_s: tuple[float, ...]
 

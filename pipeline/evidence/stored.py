@@ -15,7 +15,7 @@ from safetensors.numpy import save
 
 from isobatch.models.spec.outcome import Outcome
 from isobatch.models.spec.plain import to_plain
-from isobatch.pipeline.evidence.evidence import Evidence, Pass, Rows, bits
+from isobatch.pipeline.evidence.evidence import Evidence, IndexedRows, Pass, bits
 from isobatch.pipeline.records.errors import StoreError
 from isobatch.pipeline.storage.files import write_bytes
 
@@ -68,7 +68,7 @@ def read_evidence(path: Path) -> Evidence:
         if "singles" not in names:
             raise ValueError("it holds no singles")
 
-        def rows_of(name: str) -> Rows:
+        def rows_of(name: str) -> IndexedRows:
             if name == alone:
                 singles = _tensor(path, "singles").view(kind)
                 return np.arange(len(singles)), singles

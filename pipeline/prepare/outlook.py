@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-ORDER = ("evidence", "accuracy", "explanation", "race", "range")
+STAGE_ORDER = ("evidence", "accuracy", "explanation", "race", "range")
 """The stages that take more than moments, as a study runs them."""
 
 
@@ -27,10 +27,10 @@ class Outlook:
 
     def expect(self, stage: str, cost: float = 0.0, seconds: float = 0.0) -> None:
         """Say what a stage is expected to take, in place of what was said before."""
-        assert stage in ORDER
+        assert stage in STAGE_ORDER
         self.expected[stage] = After(cost, seconds)
 
     def after(self, stage: str) -> After:
         """What the stages behind this one are expected to take together."""
-        later = [self.expected[name] for name in ORDER[ORDER.index(stage) + 1 :] if name in self.expected]
+        later = [self.expected[name] for name in STAGE_ORDER[STAGE_ORDER.index(stage) + 1 :] if name in self.expected]
         return After(sum(later_stage.cost for later_stage in later), sum(later_stage.seconds for later_stage in later))

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from isobatch.reports.figures.labels import room_for
 
-State = Literal["equal", "kept", "changed", "odd"]
+CellState = Literal["equal", "kept", "changed", "odd"]
 
-STATES: dict[State, tuple[str, str, str]] = {
+STATES: dict[CellState, tuple[str, str, str]] = {
     "equal": ("=", "bit-equal", "var(--cell-equal)"),
     "kept": ("≈", "other bytes, every answer kept", "var(--cell-kept)"),
     "changed": ("≠", "an answer changed", "var(--cell-changed)"),
@@ -26,7 +26,7 @@ class Cell:
 
     name: str
     batch_size: int
-    state: State
+    state: CellState
     text: str
     words: str
 
@@ -113,6 +113,6 @@ def _chart(names: Sequence[str], group: Group, fill: dict[str, Any], *, first: b
     }
 
 
-def _legend(state: State) -> str:
+def _legend(state: CellState) -> str:
     sign, words, _ = STATES[state]
     return f"{sign} {words}"

@@ -14,7 +14,7 @@ _STABLE: dict[str, tuple[str, Tone]] = {
     "top1-stable": ("≈ same answers, other bytes", "caution"),
     "batch-variant": ("≠ no", "bad"),
 }
-_AGREES: dict[agreement.Decision, Tone] = {"met": "good", "undecided": "caution", "missed": "bad"}
+_AGREES: dict[agreement.AgreementDecision, Tone] = {"met": "good", "undecided": "caution", "missed": "bad"}
 _BATCHED = ("batch-vs-singles", "position", "neighbours", "copies")
 
 

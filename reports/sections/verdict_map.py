@@ -7,7 +7,7 @@ from isobatch.pipeline.records.study import COPIES, Comparison, Condition, Study
 from isobatch.pipeline.records.wording import condition_words
 from isobatch.reports import views
 from isobatch.reports.blocks import Block, Column, Figure, Paragraph, Table, line
-from isobatch.reports.figures.cells import STATES, Cell, Group, State, specification, width
+from isobatch.reports.figures.cells import STATES, Cell, CellState, Group, specification, width
 from isobatch.reports.inputs_in_words import worded
 from isobatch.reports.sections import Section
 
@@ -21,7 +21,7 @@ _Cells = dict[tuple[str, int], Comparison]
 """By variant and N."""
 
 
-def _state(comparison: Comparison) -> State:
+def _state(comparison: Comparison) -> CellState:
     if comparison.bitwise_equal:
         return "equal"
     value = comparison.max_abs_relative

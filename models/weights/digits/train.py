@@ -45,7 +45,7 @@ class DigitRows(nn.Module):
         super().__init__()
         bound = 1 / math.sqrt(weights.FEATURES)
         self.weight = nn.Parameter(torch.empty(weights.DIGITS, weights.FEATURES).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.zeros(weights.CLASSES))
+        self.bias = nn.Parameter(torch.zeros(weights.NUM_CLASSES))
         self.directions = torch.from_numpy(directions).float()
 
     def forward(self, features: Tensor) -> Tensor:

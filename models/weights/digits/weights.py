@@ -26,7 +26,7 @@ STATE_DICT_SHA256 = "53bd126f9fef87f8b8ff27793f9b2a09c43c28127124510da66a72d0aba
 
 SEED = 50
 DIGITS = 10
-CLASSES = 1000
+NUM_CLASSES = 1000
 FEATURES = 2048
 STAGES = ((3, 64), (4, 128), (6, 256), (3, 512))
 """Blocks and width of ResNet50's layer1 to layer4 (He et al., 2015, table 1)."""
@@ -61,7 +61,7 @@ def generated() -> tuple[State, NDArray[np.float64]]:
     for name, shape in conv_shapes().items():
         bound = math.sqrt(6 / math.prod(shape[1:]))  # He et al., 2015: variance 2 / fan-in
         convolutions[name] = (uniform(stream, shape, 53) * bound).astype(np.float32)
-    rows = uniform(stream, (CLASSES - DIGITS, FEATURES), 53)
+    rows = uniform(stream, (NUM_CLASSES - DIGITS, FEATURES), 53)
     return convolutions, rows / np.array([norm(row) for row in rows])[:, np.newaxis]
 
 

@@ -14,7 +14,7 @@ from isobatch.pipeline.evidence.rows import absolute_difference, largest_value, 
 from isobatch.pipeline.explain.causes import Subject
 from isobatch.pipeline.records.wording import counted, number
 
-Kind = Literal["float32", "float64"]
+FloatType = Literal["float32", "float64"]
 _GONE = 2.0**-20  # of the difference; float64 rounds 2**29 times finer than float32
 _TOLERANCE = 0.05  # of the largest output, between the layer and the same in a wider type: is it the same operation?
 
@@ -30,7 +30,7 @@ class Wide:
     text: str
 
 
-def widened(subject: Subject, kind: Kind) -> Wide:
+def widened(subject: Subject, kind: FloatType) -> Wide:
     """The same rows alone and together, computed in ``kind``.
 
     float64 rounds as well, so bits may still differ there; gone is a difference below 2**-20 of the layer's own.
@@ -38,13 +38,13 @@ def widened(subject: Subject, kind: Kind) -> Wide:
     return subject.known(kind, lambda: _widened(subject, kind))
 
 
-def wider(subject: Subject, kind: Kind) -> Callable[[Rows], NDArray[Any]]:
+def wider(subject: Subject, kind: FloatType) -> Callable[[Rows], NDArray[Any]]:
     """The replay of the subject's layer in that type. Raises NotImplementedError where it has no form in it."""
     runner: Widened = subject.runner
     return lambda rows: reals(np.atleast_1d(runner.widened(subject.layer.name, rows, kind)[subject.place]))
 
 
-def _widened(subject: Subject, kind: Kind) -> Wide:
+def _widened(subject: Subject, kind: FloatType) -> Wide:
     batch, replay = subject.batch, wider(subject, kind)
     try:
         together = replay(subject.rows(0, batch))

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from isobatch.pipeline.explain.summation.tree import Tree
 
 Multiply = Literal["fused", "separate"]
-Values = NDArray[np.float32]
+Floats = NDArray[np.float32]
 
 
-def fused_multiply_add(x: Values, w: Values, added: Values) -> Values:
+def fused_multiply_add(x: Floats, w: Floats, added: Floats) -> Floats:
     """x * w + added, float32, rounded once (to nearest, ties to even).
 
     The product is exact in float64; the sum is rounded to odd there, so that rounding it again to float32 gives what
@@ -29,7 +29,7 @@ def fused_multiply_add(x: Values, w: Values, added: Values) -> Values:
     return total.astype(np.float32)
 
 
-def replayed(tree: Tree, x: Values, w: Values, bias: Values | None, multiply: Multiply, ascending: bool) -> Values:
+def replayed(tree: Tree, x: Floats, w: Floats, bias: Floats | None, multiply: Multiply, ascending: bool) -> Floats:
     """The sums [s] that this tree gives for products of ``x`` and ``w``, both [products, s].
 
     ``bias`` [s]: the last summand of the tree, where it has one more than there are products. A product that meets a
@@ -37,9 +37,9 @@ def replayed(tree: Tree, x: Values, w: Values, bias: Values | None, multiply: Mu
     two products that meet, the first is rounded and the second fused to it; else the other way round. More than two
     terms at once are summed in float64 and rounded.
     """
-    values: dict[int, Values] = {} if bias is None else {len(x): bias}
+    values: dict[int, Floats] = {} if bias is None else {len(x): bias}
 
-    def value(part: int) -> Values:
+    def value(part: int) -> Floats:
         return values.pop(part) if part in values else x[part] * w[part]
 
     for number, children in enumerate(tree.nodes, tree.count):
@@ -60,7 +60,7 @@ def replayed(tree: Tree, x: Values, w: Values, bias: Values | None, multiply: Mu
 
 
 def reproduced(
-    tree: Tree, x: Values, w: Values, bias: Values | None, finish: Callable[[Values], NDArray[np.bool_]]
+    tree: Tree, x: Floats, w: Floats, bias: Floats | None, finish: Callable[[Floats], NDArray[np.bool_]]
 ) -> tuple[NDArray[np.bool_], str]:
     """(which sums are reproduced, how), by that way in which products can meet sums that reproduces most.
 

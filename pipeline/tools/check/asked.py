@@ -12,7 +12,7 @@ from isobatch.pipeline.config.variants import known
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.workers.wire import Crossing
 
-Kind = Literal["torchvision", "timm", "checkpoint", "onnx", "factory"]
+NetworkKind = Literal["torchvision", "timm", "checkpoint", "onnx", "factory"]
 Shapes = tuple[tuple[int, ...], ...]
 
 _MOST_VALUES = 1 << 28
@@ -27,7 +27,7 @@ class Target:
     ``name``: as given. ``model`` and ``weights``: of torchvision's and timm's.
     """
 
-    kind: Kind
+    kind: NetworkKind
     name: str
     model: str = ""
     weights: str = "auto"

@@ -9,7 +9,7 @@ from isobatch.models.spec.words import VariantSpec
 from isobatch.pipeline.machine.emulation import emulated
 from isobatch.pipeline.records.wording import counted, listed
 
-State = Literal["ok", "limited", "missing"]
+CheckupState = Literal["ok", "limited", "missing"]
 
 LITTLE_MEMORY_BYTES = 4_000_000_000
 """A study of all variants of ResNet50 peaks at 2 to 3 GB."""
@@ -30,7 +30,7 @@ class Checkup:
 
     topic: str
     name: str
-    state: State
+    state: CheckupState
     text: str
     remedy: str = ""
 
@@ -134,7 +134,7 @@ def _variant(
         return _finding(spec, "missing", f"needs {listed(absent)}", f"{install} {' '.join(absent)}")
     unmet = {required: has for required in spec.requires if (has := _in_its_place(required, installed))}
     if unmet:
-        state: State = "limited" if spec.optional or spec.extra else "missing"
+        state: CheckupState = "limited" if spec.optional or spec.extra else "missing"
         needs = listed([f"{required} ({has})" for required, has in unmet.items()])
         text = f"{'optional: ' if spec.optional or spec.extra else ''}needs {needs}"
         return _finding(spec, state, text, f"{install} {' '.join(unmet)}")
@@ -171,7 +171,7 @@ def _saturation(spec: VariantSpec, probes: Probes) -> str:
     return ""
 
 
-def _finding(spec: VariantSpec, state: State, text: str, remedy: str = "") -> Checkup:
+def _finding(spec: VariantSpec, state: CheckupState, text: str, remedy: str = "") -> Checkup:
     return Checkup("variants", spec.name, state, text, remedy)
 
 

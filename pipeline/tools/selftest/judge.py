@@ -9,7 +9,7 @@ from isobatch.pipeline.records.errors import Exit, worst
 from isobatch.pipeline.records.wording import listed
 from isobatch.pipeline.tools.selftest.crossing import Examined, Innocence
 
-State = Literal["found", "missed", "not checked"]
+FaultState = Literal["found", "missed", "not checked"]
 NOTHING = "unexplained"
 
 
@@ -18,7 +18,7 @@ class FaultOutcome:
     """What became of one planted fault. ``examined``: None where it could not be looked for."""
 
     fault: Fault
-    state: State
+    state: FaultState
     why: str
     examined: Examined | None = None
 

@@ -3,29 +3,22 @@
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from isobatch.pipeline.compare.batch_classes import digest_of, rows_seen
 from isobatch.pipeline.compare.comparisons import batch_sizes
-from isobatch.pipeline.evidence.evidence import Evidence
+from isobatch.pipeline.evidence.evidence import Evidence, IndexedRows
 from isobatch.pipeline.evidence.stored import read_evidence
 from isobatch.pipeline.records.study import Fingerprint
 from isobatch.pipeline.storage.files import StoreError
 
-Rows = tuple[NDArray[np.int64], NDArray[Any]]
-"""Indices of the images, int64 [images] rising, and their output rows [images, classes] in the network's own type."""
 
-
-def stored_outputs(folder: Path) -> Callable[[str, Fingerprint], Rows | None]:
+def stored_outputs(folder: Path) -> Callable[[str, Fingerprint], IndexedRows | None]:
     """What finds the rows of a run's folder whose bytes have a variant's fingerprint; None where no intact evidence of
     them is left. One variant's evidence is held at a time.
     """
     read = lru_cache(maxsize=1)(partial(_read, folder / "evidence"))
 
-    def rows(variant: str, fingerprint: Fingerprint) -> Rows | None:
+    def rows(variant: str, fingerprint: Fingerprint) -> IndexedRows | None:
         evidence = read(variant).get((fingerprint.inputs, fingerprint.batch_size, fingerprint.sha256))
         return None if evidence is None else rows_seen(evidence, fingerprint.batch_size)
 

@@ -61,7 +61,7 @@ def test_the_fingerprint_ignores_order_and_byte_order() -> None:
 def test_untrained_rows_have_the_median_norm_of_the_trained(state: weights.State) -> None:
     norms = np.linalg.norm(state["fc.weight"].astype(np.float64), axis=1)
     np.testing.assert_allclose(norms[weights.DIGITS :], np.median(norms[: weights.DIGITS]), rtol=1e-6)
-    assert len(norms) == weights.CLASSES
+    assert len(norms) == weights.NUM_CLASSES
 
 
 def test_no_channel_is_dead(state: weights.State) -> None:
