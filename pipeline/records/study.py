@@ -297,6 +297,7 @@ class Cost(Record):
     drift: Real | None = None  # median latency of the second round over the first, minus 1
 
 
+# GraphMade and Effective are as models/spec/words.py has them for workers, which do without pydantic.
 class GraphMade(Record):
     """One graph that was compiled. ``images``: how many it takes: ``1``, ``2 to 15``, ``any``.
 
