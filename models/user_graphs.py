@@ -14,7 +14,7 @@ from isobatch.models.ort.calls import leaves_of, outputs_of
 from isobatch.models.ort.check_user_file import check_onnx
 from isobatch.models.ort.interface import where_names_say, where_recurrent_nodes_say, without_rows
 from isobatch.models.ort.runner import OrtRunner
-from isobatch.models.ort.session import MODEL_FILE, in_words
+from isobatch.models.ort.session import MODEL_FILE, ort_words
 from isobatch.models.ort.training_nodes import training_remarks
 from isobatch.models.shared.scratch import Scratch
 from isobatch.models.spec.batches import ONLY, batch_of, parts_of
@@ -107,7 +107,7 @@ class GraphRunner(OrtRunner):
         except Exception as error:  # onnxruntime's exceptions share no public base class
             axes = where_names_say(self._checked)
             remedy = f"by the names of its axes its batch is at --batch-axis {axes}" if axes else ""
-            raise NotTaken(len(rows), described(rows), in_words(error), remedy, first) from error
+            raise NotTaken(len(rows), described(rows), ort_words(error), remedy, first) from error
 
     def __exit__(self, *raised: object) -> None:
         super().__exit__(*raised)

@@ -12,7 +12,7 @@ from onnxruntime.quantization.calibrate import CalibrationMethod, TensorsData, s
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from isobatch.models.ort.calls import feed
-from isobatch.models.ort.session import MODEL_FILE, in_words, open_session
+from isobatch.models.ort.session import MODEL_FILE, open_session, ort_words
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import Artifact, Manifest, VariantUnavailable
@@ -91,7 +91,7 @@ def observe(path: Path, images: Images) -> dict[str, tuple[NDArray[np.float32], 
             values = session.run(outputs, feed(names_in, images.read(index, index + 1)))
         except Exception as error:  # onnxruntime's exceptions share no public base class
             raise VariantUnavailable(
-                f"the graph cannot be run on one image of {images.name!r} ({in_words(error)}): it has no int8 scales",
+                f"the graph cannot be run on one image of {images.name!r} ({ort_words(error)}): it has no int8 scales",
                 "measure the file as it is with --variants ort-fp32, which says what it takes",
             ) from error
         seen = np.array(values, np.float32).reshape(2, -1)

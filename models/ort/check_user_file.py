@@ -18,7 +18,7 @@ from isobatch.models.ort.external_data import find_messages, take_in
 from isobatch.models.ort.freed import require_one_batch, with_free_batch
 from isobatch.models.ort.interface import inputs_of, real_inputs, tidy_free_axes, to_store
 from isobatch.models.ort.output_shapes import infer_output_shapes, learn_output_shapes
-from isobatch.models.ort.session import in_words, open_session
+from isobatch.models.ort.session import open_session, ort_words
 from isobatch.models.shared.regular_files import Altered, read_regular
 from isobatch.models.spec.interface import Input
 from isobatch.models.spec.nearest import nearest
@@ -160,7 +160,7 @@ def _check_validity(model: onnx.ModelProto, path: Path) -> None:
         open_session(model.SerializeToString(), threads=1, optimise=False, quiet=True)
     except Exception as error:  # onnxruntime's exceptions share no public base class
         raise OnnxError(
-            f"onnxruntime cannot run {path}: {in_words(error)}; export it again without that, or with another opset: "
+            f"onnxruntime cannot run {path}: {ort_words(error)}; export it again without that, or with another opset: "
             f"torch.onnx.export(..., opset_version={_RAISED_TO})"
         ) from error
 

@@ -15,7 +15,7 @@ import onnx
 from isobatch.models.ort.as_torch import difference_on_images, own_error
 from isobatch.models.ort.check_user_file import LIMIT_BYTES, CheckedModel, OnnxError, check_onnx
 from isobatch.models.ort.graph import quantized_nodes
-from isobatch.models.ort.session import MODEL_FILE, in_words
+from isobatch.models.ort.session import MODEL_FILE, ort_words
 from isobatch.models.shared.time_limit import TimeLimit, time_limit
 from isobatch.models.spec.artifact_cache import BuildRequest
 from isobatch.models.spec.words import USERS_FILE, Artifact, Json, Manifest, Network, VariantUnavailable
@@ -146,7 +146,7 @@ def behind(error: BaseException) -> BaseException:
 def exporter_words(error: BaseException) -> str:
     """What lies behind a failure of torch's exporter, in words."""
     first = behind(error)
-    return in_words(re.sub(r"\x1b\[[0-9;]*m", "", str(first) or type(first).__name__))
+    return ort_words(re.sub(r"\x1b\[[0-9;]*m", "", str(first) or type(first).__name__))
 
 
 def _trace(net: torch.nn.Module, axes: dict[int, str], size: tuple[int, int], channels: int = 3) -> onnx.ModelProto:

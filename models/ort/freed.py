@@ -17,7 +17,7 @@ from isobatch.models.ort.interface import (
     where_names_agree,
     where_names_say,
 )
-from isobatch.models.ort.session import in_words, open_session
+from isobatch.models.ort.session import open_session, ort_words
 from isobatch.models.spec.interface import Input
 
 _CLOSE = 1e-3  # of the largest value: other kernels may run at another N, a wrong graph is far off
@@ -60,7 +60,7 @@ def with_free_batch(model: ModelProto, path: Path) -> tuple[ModelProto, tuple[st
         )
     raise FixedBatch(
         f"{path}: its batch of {size} is baked into the graph, and batch sizes are what is compared; freeing the axis "
-        f"does not help ({in_words(failure) if failure else 'the outputs change'}): {_export_again(model)}"
+        f"does not help ({ort_words(failure) if failure else 'the outputs change'}): {_export_again(model)}"
         f"{_elsewhere(model)}"
     )
 

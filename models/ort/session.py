@@ -81,7 +81,7 @@ def open_session(
     return ort.InferenceSession(os.fspath(model) if isinstance(model, Path) else model, options, providers=[CPU])
 
 
-def in_words(error: Exception | str) -> str:
+def ort_words(error: Exception | str) -> str:
     """What onnxruntime raised, without its inner codes."""
     text = " ".join(str(error).split())
     if "alloc" in text.lower():

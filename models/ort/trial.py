@@ -23,7 +23,7 @@ from isobatch.models.ort.interface import (
     where_names_say,
     without_rows,
 )
-from isobatch.models.ort.session import in_words, open_session
+from isobatch.models.ort.session import open_session, ort_words
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.interface import Input
 from isobatch.models.spec.outcome import Leaf, Outcome
@@ -130,7 +130,7 @@ def _failure(model: onnx.ModelProto, pair: NDArray[Any]) -> str | None:
                 continue
             why = f"gives {wrong!r} of shape {list(np.shape(outputs[wrong]))} for {count}"
         except Exception as error:  # onnxruntime's exceptions share no public base class
-            why = in_words(error)
+            why = ort_words(error)
         if wrong and count == 1:
             return f"{why} image, so a batch is baked in ({_FREE_BATCH}) or it has none: {without_rows(model, wrong)}"
         if axes := where_names_say(model):

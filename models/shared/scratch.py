@@ -44,7 +44,7 @@ class Scratch:
             self._lock = -1
 
 
-def shared(token: str) -> Path:
+def shared_folder(token: str) -> Path:
     """The scratch folder that all processes of this user share on this machine who know the token.
 
     ``token``: not to be guessed by others. The folder is locked as long as this process lives; when no process is left

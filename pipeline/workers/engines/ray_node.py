@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from isobatch.models.shared.scratch import shared
+from isobatch.models.shared.scratch import shared_folder
 from isobatch.models.spec.artifact_cache import file_sha256
 from isobatch.pipeline.machine.environment import machine
 from isobatch.pipeline.records.errors import EngineError
@@ -23,7 +23,7 @@ from isobatch.pipeline.workers.pool import Workers
 
 CHUNK_BYTES = 64 << 20
 _workers: list[Workers] = []
-shared_scratch = cache(shared)
+shared_scratch = cache(shared_folder)
 """By token the folder of all processes of the study on this machine; locked by each, and swept when none is left."""
 
 

@@ -14,7 +14,7 @@ import onnx
 import pytest
 
 from isobatch.models.shared import scratch
-from isobatch.models.shared.scratch import MARK, PREFIX, Scratch, shared, sweep
+from isobatch.models.shared.scratch import MARK, PREFIX, Scratch, shared_folder, sweep
 from tests.models.ort.small_onnx import classifier
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -44,7 +44,7 @@ def left_by_a_killed_owner(place: Path, code: str = "Scratch().path") -> Path:
     return folder
 
 
-@pytest.mark.parametrize("code", ["Scratch().path", "shared('0123456789abcdef')"], ids=["own", "shared"])
+@pytest.mark.parametrize("code", ["Scratch().path", "shared_folder('0123456789abcdef')"], ids=["own", "shared"])
 def test_what_a_killed_owner_left_is_swept_by_the_next(place: Path, code: str) -> None:
     folder = left_by_a_killed_owner(place, code)
     (folder / "run").mkdir()
@@ -139,12 +139,12 @@ def test_a_shared_folder_of_another_mode_or_kind_is_refused(place: Path) -> None
     }.items():
         make(place / f"{PREFIX}{token}")
         with pytest.raises(OSError, match="not a folder of this user alone"):
-            shared(token)
+            shared_folder(token)
 
 
 def test_a_shared_folder_is_the_same_for_all_who_know_its_token(place: Path) -> None:
-    first = shared("fedcba9876543210")
-    assert shared("fedcba9876543210") == first
+    first = shared_folder("fedcba9876543210")
+    assert shared_folder("fedcba9876543210") == first
     lock = os.open(first / MARK, os.O_RDONLY)
     with pytest.raises(BlockingIOError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
