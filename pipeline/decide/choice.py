@@ -210,7 +210,7 @@ def _best(
     return leader, "speed"
 
 
-def shared(contender: Contender, other: Contender) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
+def right_answers(contender: Contender, other: Contender) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
     """Which of the labelled images that both have seen either answers rightly; None where one has seen none.
 
     All are run in one drawn order, and one whose drop is decided goes no further: so the first of them.
@@ -223,13 +223,13 @@ def shared(contender: Contender, other: Contender) -> tuple[NDArray[np.bool_], N
 
 def hits(contender: Contender, other: Contender) -> tuple[int, int] | None:
     """How many of the images that both have seen each answers rightly; None where one has seen none."""
-    seen = shared(contender, other)
+    seen = right_answers(contender, other)
     return None if seen is None else (int(seen[0].sum()), int(seen[1].sum()))
 
 
 def p_more_accurate(contender: Contender, other: Contender) -> float:
     """McNemar's exact p where ``contender`` is right more often than ``other`` on the images both have seen; else 1."""
-    if (seen := shared(contender, other)) is None:
+    if (seen := right_answers(contender, other)) is None:
         return 1.0
     mine, yours = seen
     gained, lost = int((mine & ~yours).sum()), int((yours & ~mine).sum())

@@ -6,7 +6,7 @@ from typing import Literal
 
 from isobatch.pipeline.compare.statistics import ALPHA
 from isobatch.pipeline.decide.agreement import sentence
-from isobatch.pipeline.decide.choice import Choice, Contender, clearly_less_error, p_more_accurate, shared, small
+from isobatch.pipeline.decide.choice import Choice, Contender, clearly_less_error, p_more_accurate, right_answers, small
 from isobatch.pipeline.decide.contenders import Standings, is_reference
 from isobatch.pipeline.decide.policy import megabytes, price
 from isobatch.pipeline.decide.repaired_variants import decided_where, native_and_rung
@@ -146,7 +146,7 @@ def advantage(other: str, choice: Choice, standings: Standings) -> str:
     mine, yours = standings.contender(choice.chosen), standings.contender(other)
     decided = choice.decided_by == "accuracy" and other == choice.leader  # by the test that the choice made
     alpha = ALPHA / max(1, len(choice.raced) - 1)
-    if (seen := shared(mine, yours)) and (decided or p_more_accurate(mine, yours) <= alpha):
+    if (seen := right_answers(mine, yours)) and (decided or p_more_accurate(mine, yours) <= alpha):
         shares = f"{percent(float(seen[0].mean()))} against {percent(float(seen[1].mean()))}"
         unlike = len(seen[0]) < max(len(known.right) for known in (mine, yours) if known.right is not None)
         on = f" on the {len(seen[0])} images that both have seen" if unlike else ""

@@ -115,7 +115,7 @@ def _on_fewer(tested: Sequence[ConditionTested]) -> str:
     )
 
 
-def worst(by_inputs: Sequence[InputsVerdict]) -> InputsVerdict | None:
+def worst_verdict(by_inputs: Sequence[InputsVerdict]) -> InputsVerdict | None:
     """The verdict that stands for the variant: the worst, then the one with more flips, then the first. None: none."""
     return max(by_inputs, key=lambda judged: (VERDICTS.index(judged.verdict), judged.top1_flips), default=None)
 

@@ -64,7 +64,7 @@ def in_use(root: Path) -> Iterator[None]:
         yield
 
 
-def survey(root: Path) -> tuple[Part, ...]:
+def parts_held(root: Path) -> tuple[Part, ...]:
     """What each part of the cache holds; nothing is followed, changed or created."""
     return tuple(_summed(name, [*map(_weigh, _entries(root / name))]) for name in PARTS)
 

@@ -16,7 +16,7 @@ from isobatch.pipeline.compare.batch_classes import batch_classes, fingerprints
 from isobatch.pipeline.compare.clipping import clip_notes
 from isobatch.pipeline.compare.comparisons import comparisons
 from isobatch.pipeline.config.conditions import device_of
-from isobatch.pipeline.decide.verdict import ConditionTested, images_run, inputs_verdict, repeatable, worst
+from isobatch.pipeline.decide.verdict import ConditionTested, images_run, inputs_verdict, repeatable, worst_verdict
 from isobatch.pipeline.evidence.evidence import Evidence
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.inputs.storing import digest
@@ -137,7 +137,7 @@ def _compared(stages: Stages, rounds: Rounds, references: Mapping[str, Evidence]
         notes += [f"{prepared.record.name}: {note}" for note in clip_notes(t.evidence for t in tested)]
         if tested and (verdict := inputs_verdict(tested, _distinct(prepared, tested))):
             verdicts.append(verdict)
-    deciding = worst(verdicts)
+    deciding = worst_verdict(verdicts)
     made = [comparison for tested_set in every for comparison in tested_set.comparisons]
     return {
         "clip_notes": notes,

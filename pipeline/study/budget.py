@@ -21,7 +21,7 @@ from isobatch.pipeline.race.field import Wanted, field
 from isobatch.pipeline.race.stage import BESIDE_S, usual_s
 from isobatch.pipeline.records.study import Policy, Race, VariantResult
 from isobatch.pipeline.study.explain import explanation_ahead
-from isobatch.pipeline.study.fit import LEAST_RACE_S, Needs, fit
+from isobatch.pipeline.study.fit import LEAST_RACE_S, Needs, what_fits
 from isobatch.pipeline.study.jobs import rough_cost
 from isobatch.pipeline.study.labelled import USUAL_LOOKS
 from isobatch.pipeline.study.measure import Rounds
@@ -155,7 +155,7 @@ class Clock:
             return True
         jobs = USUAL_LOOKS * (1 + len(self._stages.specs))
         needs = replace(self._needs(report_s, 4), accuracy_s=expected.cost * self._call + jobs * self._job_s)
-        return self._within("accuracy", "accuracy and agreement with labels", fit(self.left_s, needs).accuracy)
+        return self._within("accuracy", "accuracy and agreement with labels", what_fits(self.left_s, needs).accuracy)
 
     def plan_explanation(self, results: Sequence[VariantResult], policy: Policy, report_s: float) -> None:
         """Whether origins and repairs are sought: only where a race and verifying its choice have time as well."""
@@ -165,7 +165,7 @@ class Clock:
         explanation_s = calls_s * self._call + variants * _EXPLAINED_JOBS * self._job_s
         wanted = field(results, policy, None)[0]  # before repairs
         needs = replace(self._needs(report_s, 3, wanted), explanation_s=explanation_s)
-        if variants and not self._within("explanation", "origins and repairs", fit(self.left_s, needs).explain):
+        if variants and not self._within("explanation", "origins and repairs", what_fits(self.left_s, needs).explain):
             self._stages.config = replace(self._stages.config, explain="none")
 
     def plan_race(self, results: Sequence[VariantResult], policy: Policy, report_s: float) -> None:
@@ -175,7 +175,7 @@ class Clock:
         config = self._stages.config
         wanted = field(results, policy, None)[0] if config.race_s else []
         raced, needs = len(wanted), self._needs(report_s, 2, wanted)
-        planned = fit(self.left_s, replace(needs, race_s=config.race_s if raced else 0.0))
+        planned = what_fits(self.left_s, replace(needs, race_s=config.race_s if raced else 0.0))
         limits = (policy.max_latency_ms, policy.max_latency_p99_ms, policy.min_throughput_img_s)
         if raced > 1 or (raced and any(limit is not None for limit in limits)):  # else it decides nothing
             self._within("race", "the race", planned.race_s > 0)

@@ -34,7 +34,7 @@ class Fit:
     explain: bool
 
 
-def fit(left_s: float, needs: Needs) -> Fit:
+def what_fits(left_s: float, needs: Needs) -> Fit:
     """What fits into so many seconds, most valuable first: accuracy, a race, its choice verified, origins and repairs.
 
     A race is shortened to ``least_race_s`` before it, or verifying its choice, is left out.

@@ -18,7 +18,7 @@ from isobatch.pipeline.records.study import Condition
 from isobatch.pipeline.records.wording import condition_words
 from isobatch.pipeline.storage.files import StoreError
 from isobatch.pipeline.study.isolated import EVERYBODYS, fault
-from isobatch.pipeline.study.tasks import Together, device_facts, job_cost, shared, task_of, together
+from isobatch.pipeline.study.tasks import Together, device_facts, job_cost, shares_times, task_of, together
 from isobatch.pipeline.workers.engines import Task, run_tasks
 from isobatch.pipeline.workers.pool import WorkerError
 
@@ -114,7 +114,7 @@ def run_evidence(
     for variant in dict.fromkeys(job.variant for job in jobs if job.variant not in running):
         ended(variant, {})
     _run(stages, left, ended, too_late=too_late)
-    if shared(stages) and stages.most_workers > 1:
+    if shares_times(stages) and stages.most_workers > 1:
         beside = f"up to {stages.most_workers} workers ran side by side"
         stages.warn("shared-times", f"{beside}: times of the passes are orientation, the race's are not")
     return results

@@ -61,7 +61,8 @@ def task_of(stages: Stages, group: Together, files: Mapping[Job, Path], running:
         payload=lambda: _asked(stages, group, files, sets).to_json(),
         threads=point.threads,
         # a GPU's memory is not shared out as threads are: what runs there runs alone
-        alone=point.device != "cpu" or (spec.role == "candidate" and decides_cost(stages, job) and not shared(stages)),
+        alone=point.device != "cpu"
+        or (spec.role == "candidate" and decides_cost(stages, job) and not shares_times(stages)),
         reads={
             **{images.path: images.sha256 for images, _ in read},
             **{str(artifact.folder): artifact.key for _, artifact in read},
@@ -104,7 +105,7 @@ def _label(stages: Stages, job: Job) -> str:
     return f"{job.variant}, round {job.round + 1} of {ROUNDS}{where}"
 
 
-def shared(stages: Stages) -> bool:
+def shares_times(stages: Stages) -> bool:
     """Whether calls whose times become a price may run beside others: so many workers were asked for, and a race
     decides.
     """

@@ -23,12 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print what there is, or what was removed."""
     from isobatch.pipeline.records.errors import Exit
-    from isobatch.pipeline.storage.cache import clear, survey, used_by_a_study
+    from isobatch.pipeline.storage.cache import clear, parts_held, used_by_a_study
     from isobatch.pipeline.storage.places import cache_root
 
     root = cache_root()
     if arguments.action == "info":
-        parts, used = survey(root), used_by_a_study(root)
+        parts, used = parts_held(root), used_by_a_study(root)
         facts = {"folder": str(root), "used_by_a_study": used, "parts": [asdict(part) for part in parts]}
         state = "in use by a running study" if used else "not in use"
         lines = [f"{root} ({state})", *_rows(parts), f"{PROGRAM} cache clear removes it"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from isobatch.models.spec.outcome import Outcome
 from isobatch.pipeline.compare.comparisons import comparisons
 from isobatch.pipeline.compare.margins import leave_one_out, margin_screen, observations
-from isobatch.pipeline.decide.verdict import ConditionTested, inputs_verdict, repeatable, worst
+from isobatch.pipeline.decide.verdict import ConditionTested, inputs_verdict, repeatable, worst_verdict
 from isobatch.pipeline.evidence.evidence import Pass
 from isobatch.pipeline.records.study import InputsVerdict
 from tests import fakes
@@ -202,9 +202,9 @@ def test_the_worst_set_stands_for_the_variant() -> None:
     good = judged(fakes.faithful(ROWS), inputs="digits")
     bad = judged(fakes.swapped_rows(ROWS), inputs="photos")
     assert good is not None and bad is not None
-    assert worst([good, bad]) is bad
-    assert worst([good, good.model_copy()]) is good
-    assert worst([]) is None
+    assert worst_verdict([good, bad]) is bad
+    assert worst_verdict([good, good.model_copy()]) is good
+    assert worst_verdict([]) is None
 
 
 def test_repeatable_is_unknown_where_nothing_was_repeated() -> None:

@@ -12,7 +12,7 @@ import pytest
 from isobatch.models.spec.artifact_cache import ArtifactCache, key_of
 from isobatch.models.spec.words import Manifest
 from isobatch.pipeline.records.errors import UsageError
-from isobatch.pipeline.storage.cache import PARTS, clear, in_use, survey, used_by_a_study
+from isobatch.pipeline.storage.cache import PARTS, clear, in_use, parts_held, used_by_a_study
 
 KEY = "0123456789abcdef" * 2
 
@@ -47,7 +47,7 @@ def everything(folder: Path) -> set[str]:
 
 def test_a_survey_counts_each_part_and_changes_nothing(root: Path) -> None:
     before = everything(root)
-    found = {part.name: part for part in survey(root)}
+    found = {part.name: part for part in parts_held(root)}
     assert [(part.name, part.entries) for part in found.values()] == [
         ("artifacts", 1),
         ("references", 1),
@@ -64,13 +64,13 @@ def test_a_survey_counts_each_part_and_changes_nothing(root: Path) -> None:
 
 def test_an_absent_cache_is_empty_and_stays_absent(tmp_path: Path) -> None:
     absent = tmp_path / "none"
-    assert [part.entries for part in survey(absent)] == [0] * len(PARTS)
+    assert [part.entries for part in parts_held(absent)] == [0] * len(PARTS)
     assert clear(absent).parts == ()
     assert not used_by_a_study(absent) and not absent.exists()
 
 
 def test_clearing_says_what_it_removed_and_leaves_empty_folders(root: Path) -> None:
-    counted = survey(root)
+    counted = parts_held(root)
     assert clear(root).parts == counted
     assert everything(root) == set(PARTS)
     assert ArtifactCache(root / "artifacts").find({"variant": "fp32"}) is None
@@ -129,7 +129,7 @@ def test_a_part_that_is_a_link_is_kept_and_said(root: Path, outside: Path) -> No
     (root / "weights").rmdir()
     (root / "weights").symlink_to(outside, target_is_directory=True)
     assert ("weights", "it is a link or no folder: not followed") in clear(root).kept
-    assert [part.entries for part in survey(root)] == [0] * len(PARTS)
+    assert [part.entries for part in parts_held(root)] == [0] * len(PARTS)
 
 
 def test_a_cache_that_is_a_link_is_refused(root: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Condition, Policy
 from isobatch.pipeline.study import budget
 from isobatch.pipeline.study.budget import Clock
-from isobatch.pipeline.study.fit import Fit, Needs, fit
+from isobatch.pipeline.study.fit import Fit, Needs, what_fits
 from isobatch.pipeline.workers.pool import WorkerError
 from tests.faulty.studies import report
 from tests.in_process import Commands
@@ -43,18 +43,18 @@ NEEDS = Needs(reports_s=8.0, accuracy_s=20.0, race_s=60.0, beside_s=15.0, range_
     ],
 )
 def test_what_fits_is_taken_in_the_order_of_its_value(left_s: float, expected: Fit) -> None:
-    assert fit(left_s, NEEDS) == expected
+    assert what_fits(left_s, NEEDS) == expected
 
 
 def test_a_race_leaves_its_choice_the_time_to_be_verified() -> None:
     for tenths in range(400, 900):
-        planned = fit(tenths / 10, Needs(reports_s=1.1, race_s=60.0, beside_s=3.3, range_s=4.7))
+        planned = what_fits(tenths / 10, Needs(reports_s=1.1, race_s=60.0, beside_s=3.3, range_s=4.7))
         assert planned.certify and planned.race_s > 10
 
 
 def test_a_race_that_was_not_asked_for_takes_nothing() -> None:
     without = replace(NEEDS, race_s=0.0, beside_s=0.0)
-    assert fit(120.0, without) == Fit(accuracy=True, race_s=0.0, certify=True, explain=True)
+    assert what_fits(120.0, without) == Fit(accuracy=True, race_s=0.0, certify=True, explain=True)
 
 
 class _Run:

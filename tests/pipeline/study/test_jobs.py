@@ -17,7 +17,7 @@ from isobatch.pipeline.prepare import state as stages
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.records.study import Comparison, DecidedBy, InputsVerdict, NotRun, VariantResult
 from isobatch.pipeline.study import explain, jobs
-from isobatch.pipeline.study.tasks import shared, together
+from isobatch.pipeline.study.tasks import shares_times, together
 
 FLAGS = frozenset({"avx2", "avx512f", "avx512_bf16"})
 CONFIG = Config(("bf16",), threads=(1,), isa=("native", "avx2"), batch_sizes=(2, 8))
@@ -126,7 +126,7 @@ def test_one_worker_runs_all_sets_of_a_round_the_priced_one_first(tmp_path: Path
 def test_timed_calls_share_the_machine_only_where_workers_are_asked_for_and_a_race_decides(
     tmp_path: Path, workers: int | None, race_s: float, beside: bool
 ) -> None:
-    assert shared(study(tmp_path, replace(CONFIG, workers=workers, race_s=race_s))) is beside
+    assert shares_times(study(tmp_path, replace(CONFIG, workers=workers, race_s=race_s))) is beside
 
 
 def test_emulated_arithmetic_gets_one_batch_of_each_size_and_no_copies(tmp_path: Path) -> None:
