@@ -93,7 +93,7 @@ def test_emulated_and_saturating_arithmetic_is_a_reservation() -> None:
     assert "fp16" in states(emulated, "limited") and not states(emulated, "missing")
     clipping = replace(HEALTHY, saturates=dict.fromkeys(HEALTHY.saturates, True), clipping=("QLinearConv",))
     findings = variants(clipping)
-    assert states(found, "limited") == {
+    assert states(findings, "limited") == {
         "int8-fbgemm",
         "int8-x86",
         "int8-onednn",
