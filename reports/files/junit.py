@@ -9,7 +9,7 @@ from isobatch.pipeline.records.errors import Exit
 from isobatch.pipeline.records.study import Recommendation, Study, VariantResult
 from isobatch.pipeline.records.wording import together
 from isobatch.pipeline.tools.check.records import CheckReport, VariantChecked
-from isobatch.pipeline.tools.two_runs.records import Change, RunComparison, SetCompared
+from isobatch.pipeline.tools.two_runs.records import RunChange, RunComparison, SetCompared
 from isobatch.reports.escape import clean
 
 
@@ -98,7 +98,7 @@ def comparison_junit(comparison: RunComparison) -> bytes:
     return junit_xml("isobatch compare", [*cases, policy])
 
 
-def _compared(variant: str, name: str, worse: list[Change], compared: SetCompared | None = None) -> JUnitCase:
+def _compared(variant: str, name: str, worse: list[RunChange], compared: SetCompared | None = None) -> JUnitCase:
     failure, skipped = None, None
     if worse:
         text = "; ".join(f"{change.what}: {change.a} -> {change.b}" for change in worse)

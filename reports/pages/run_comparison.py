@@ -3,7 +3,7 @@
 import json
 
 from isobatch.pipeline.records.wording import counted, out_of
-from isobatch.pipeline.tools.two_runs.records import Apart, Change, Difference, RunComparison, SetCompared
+from isobatch.pipeline.tools.two_runs.records import Apart, Difference, RunChange, RunComparison, SetCompared
 from isobatch.reports import numbers
 from isobatch.reports.blocks import (
     Block,
@@ -128,7 +128,7 @@ def _where(apart: Apart) -> str:
     return f"farthest at N = {apart.batch_size}, where {rows}{flips}"
 
 
-def _change(change: Change) -> Row:
+def _change(change: RunChange) -> Row:
     kind = {"regression": "× regression", "improvement": "✓ improvement", "other": "· change"}[change.kind]
     what = f"{change.what} on {change.inputs}" if change.inputs else change.what
     return {

@@ -57,7 +57,7 @@ class SetCompared(Record):
 
 
 @dataclass(frozen=True)
-class Change:
+class RunChange:
     """What one run says and the other does not."""
 
     kind: ChangeKind
@@ -78,10 +78,10 @@ class RunComparison(Record):
     differences: list[Difference]
     left_out: list[str]  # what could not be compared, and why
     sets: list[SetCompared]
-    changes: list[Change]
+    changes: list[RunChange]
 
     @property
-    def regressions(self) -> list[Change]:
+    def regressions(self) -> list[RunChange]:
         """What got worse, by the rules of the gate."""
         return [change for change in self.changes if change.kind == "regression"]
 

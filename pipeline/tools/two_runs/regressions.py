@@ -16,23 +16,23 @@ from isobatch.pipeline.records.wording import (
     points,
     two_decimals,
 )
-from isobatch.pipeline.tools.two_runs.records import Change, ChangeKind, SetCompared
+from isobatch.pipeline.tools.two_runs.records import ChangeKind, RunChange, SetCompared
 
 LEFT_OUT = "left out by --budget"
 
 
-def run_changes(a: Study, b: Study) -> list[Change]:
+def run_changes(a: Study, b: Study) -> list[RunChange]:
     """Changes of the runs as wholes: whether the policy is met, what is recommended, the answer."""
     changes = []
     if a.answer and b.answer and a.answer.verdict != b.answer.verdict:
-        changes.append(Change("other", "answer", a.answer.verdict or "none", b.answer.verdict or "none"))
+        changes.append(RunChange("other", "answer", a.answer.verdict or "none", b.answer.verdict or "none"))
     if a.recommendation is None or b.recommendation is None:
         return changes
     chosen = [study.recommendation.chosen if study.recommendation else None for study in (a, b)]
     if a.recommendation.policy != b.recommendation.policy:
         note = "the policies differ, so meeting them is not compared"
         if chosen[0] != chosen[1]:
-            changes.append(Change("other", "recommended", chosen[0] or "nothing", chosen[1] or "nothing", note=note))
+            changes.append(RunChange("other", "recommended", chosen[0] or "nothing", chosen[1] or "nothing", note=note))
     elif (chosen[0] is None) != (chosen[1] is None):
         kind: ChangeKind = "regression" if chosen[1] is None else "improvement"
         was, now = (f"met by {name}" if name else "not met" for name in chosen)
@@ -41,11 +41,11 @@ def run_changes(a: Study, b: Study) -> list[Change]:
         if untried := _left_out(lacking, str(by)):
             run = "B" if lacking is b else "A"
             kind, note = "other", f"run {run} left out {listed(untried)}: --budget gave no time"
-        changes.append(Change(kind, "policy", was, now, note=note))
+        changes.append(RunChange(kind, "policy", was, now, note=note))
     elif chosen[0] != chosen[1]:
         pairs = (("A", a.recommendation, chosen[1]), ("B", b.recommendation, chosen[0]))
         unsure = [f"run {run} calls {other} as good" for run, decided, other in pairs if as_good(decided) == other]
-        changes.append(Change("other", "recommended", str(chosen[0]), str(chosen[1]), note="; ".join(unsure)))
+        changes.append(RunChange("other", "recommended", str(chosen[0]), str(chosen[1]), note="; ".join(unsure)))
     return changes
 
 
@@ -72,7 +72,7 @@ def variant_changes(
     b: VariantResult,
     inputs: Mapping[str, str],
     left_out: tuple[Collection[str], Collection[str]] = ((), ()),
-) -> list[Change]:
+) -> list[RunChange]:
     """Changes of a variant that are not bound to one input set: its status, accuracy, repairs and cost.
 
     ``inputs``: the shared sets, by their names in run ``a`` to those in run ``b``; accuracy and cost count only there.
@@ -85,11 +85,11 @@ def variant_changes(
             kind = "regression" if a.status == "measured" else "improvement"
         was, now = (LEFT_OUT if left else one.status for one, left in zip((a, b), out, strict=True))
         note = (b.reason if b.status != "measured" else a.reason) or ""
-        return [Change(kind, "status", was, now, a.name, note=note)]
+        return [RunChange(kind, "status", was, now, a.name, note=note)]
     return [*_accuracy(a, b, inputs), *_ranges(a, b), *_repairs(a, b), *_cost(a, b, inputs)]
 
 
-def set_changes(a: VariantResult, b: VariantResult, compared: SetCompared, inputs_b: str) -> list[Change]:
+def set_changes(a: VariantResult, b: VariantResult, compared: SetCompared, inputs_b: str) -> list[RunChange]:
     """Whether the verdict on one shared set (``inputs_b`` in run ``b``) changed, with what decided the worse one.
 
     Where the scopes differ, the note says so; a worse verdict over a wider scope is a regression all the same.
@@ -102,7 +102,7 @@ def set_changes(a: VariantResult, b: VariantResult, compared: SetCompared, input
     decided = next((verdict.decided_by for verdict in side.by_inputs if verdict.inputs == inputs), None)
     note = "; ".join([*([_why(decided)] if decided else []), *compared.only_in_one])
     kind: ChangeKind = "regression" if worse else "improvement"
-    return [Change(kind, "verdict", before, after or "none", a.name, compared.inputs, note)]
+    return [RunChange(kind, "verdict", before, after or "none", a.name, compared.inputs, note)]
 
 
 def _why(decided: DecidedBy) -> str:
@@ -111,7 +111,7 @@ def _why(decided: DecidedBy) -> str:
     return f"{decided.why.rstrip('.')} ({', '.join(where)})" if where else decided.why
 
 
-def _accuracy(a: VariantResult, b: VariantResult, inputs: Mapping[str, str]) -> list[Change]:
+def _accuracy(a: VariantResult, b: VariantResult, inputs: Mapping[str, str]) -> list[RunChange]:
     if a.accuracy is None or b.accuracy is None or inputs.get(a.accuracy.inputs) != b.accuracy.inputs:
         return []
     texts = []
@@ -120,14 +120,14 @@ def _accuracy(a: VariantResult, b: VariantResult, inputs: Mapping[str, str]) -> 
         kinds: dict[tuple[str, str], ChangeKind] = {("met", "not-met"): "regression", ("not-met", "met"): "improvement"}
         note = f"accuracy drop {points(a.accuracy_drop.value)} and {points(b.accuracy_drop.value)}"
         kind = kinds.get(decided, "other")
-        texts.append(Change(kind, "accuracy drop", decided[0], decided[1], a.name, note=note))
+        texts.append(RunChange(kind, "accuracy drop", decided[0], decided[1], a.name, note=note))
     if a.accuracy.n == b.accuracy.n and a.accuracy.top1 != b.accuracy.top1:
         before, after = percent(a.accuracy.top1), percent(b.accuracy.top1)
-        texts.append(Change("other", "top-1", before, after, a.name, note=counted(a.accuracy.n, "labelled image")))
+        texts.append(RunChange("other", "top-1", before, after, a.name, note=counted(a.accuracy.n, "labelled image")))
     return texts
 
 
-def _ranges(a: VariantResult, b: VariantResult) -> list[Change]:
+def _ranges(a: VariantResult, b: VariantResult) -> list[RunChange]:
     """Ranges, of a repaired self too, of which one holds where the other fails; what was not run says nothing."""
     theirs, changes = {variant.name: variant.range for variant in with_repairs([b])}, []
     for variant in with_repairs([a]):
@@ -138,21 +138,23 @@ def _ranges(a: VariantResult, b: VariantResult) -> list[Change]:
         if lost or any(n <= after.to for n in before.failed_at):
             kind: ChangeKind = "regression" if lost else "improvement"
             values = f"up to N = {before.to}", f"up to N = {after.to}"
-            changes.append(Change(kind, "verified", *values, variant.name, note=range_words(after if lost else before)))
+            changes.append(
+                RunChange(kind, "verified", *values, variant.name, note=range_words(after if lost else before))
+            )
     return changes
 
 
-def _repairs(a: VariantResult, b: VariantResult) -> list[Change]:
+def _repairs(a: VariantResult, b: VariantResult) -> list[RunChange]:
     """Repairs that hold in one run and were tried without success in the other. They do not gate: the policy does."""
     theirs = {repair.name: repair for repair in b.repairs or []}
     return [
-        Change("other", f"repair {repair.name}", held(repair), held(theirs[repair.name]), a.name)
+        RunChange("other", f"repair {repair.name}", held(repair), held(theirs[repair.name]), a.name)
         for repair in a.repairs or []
         if repair.name in theirs and theirs[repair.name].state != repair.state
     ]
 
 
-def _cost(a: VariantResult, b: VariantResult, inputs: Mapping[str, str]) -> list[Change]:
+def _cost(a: VariantResult, b: VariantResult, inputs: Mapping[str, str]) -> list[RunChange]:
     """Latency and throughput whose 95 % intervals do not meet. They do not gate: a limit in the policy does."""
     mine, theirs = a.cost, b.cost
     if mine is None or theirs is None or inputs.get(mine.inputs) != theirs.inputs:
@@ -163,9 +165,9 @@ def _cost(a: VariantResult, b: VariantResult, inputs: Mapping[str, str]) -> list
             ratio = f"{two_decimals(other.median / interval.median)} x; " if interval.median else ""
             note = f"{ratio}the 95 % intervals do not meet"
             values = f"{number(interval.median)} {unit}", f"{number(other.median)} {unit}"
-            texts.append(Change("other", what, *values, a.name, note=note))
+            texts.append(RunChange("other", what, *values, a.name, note=note))
     if mine.size_bytes != theirs.size_bytes:
-        texts.append(Change("other", "size", f"{mine.size_bytes:,} bytes", f"{theirs.size_bytes:,} bytes", a.name))
+        texts.append(RunChange("other", "size", f"{mine.size_bytes:,} bytes", f"{theirs.size_bytes:,} bytes", a.name))
     return texts
 
 

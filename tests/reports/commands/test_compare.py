@@ -9,7 +9,7 @@ import pytest
 
 import run
 from isobatch.pipeline.records.study import Study
-from isobatch.pipeline.tools.two_runs.records import Change, RunComparison, RunNamed, SetCompared
+from isobatch.pipeline.tools.two_runs.records import RunChange, RunComparison, RunNamed, SetCompared
 from isobatch.reports.files.json_report import study_json
 from isobatch.reports.files.junit import comparison_junit
 from isobatch.reports.files.markdown import MAX_BYTES
@@ -121,13 +121,15 @@ def hostile(count: int) -> RunComparison:
             )
             for text in texts
         ],
-        changes=[Change(kind="regression", what="x", a=text, b=text, variant=text, note=text * 20) for text in texts],
+        changes=[
+            RunChange(kind="regression", what="x", a=text, b=text, variant=text, note=text * 20) for text in texts
+        ],
     )
 
 
 def test_a_regression_on_a_set_that_was_not_compared_is_a_failure_too() -> None:
     lost = [
-        Change(kind="regression", what="verdict", a="batch-invariant", b="none", variant=variant, inputs="elsewhere")
+        RunChange(kind="regression", what="verdict", a="batch-invariant", b="none", variant=variant, inputs="elsewhere")
         for variant in ("fp32", None)
     ]
     test_cases = cases(comparison_junit(hostile(4).model_copy(update={"sets": [], "changes": lost})))
