@@ -50,10 +50,10 @@ class Heading:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Prose; ``small`` for remarks that explain what stands above."""
+    """Prose."""
 
     prose: Line
-    small: bool = False
+    small: bool = False  # a remark that explains what stands above
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with a caption. A cell is text, or None where there is nothing to say. ``chosen``: the row to mark.
+    """A table with a caption. A cell is text, or None where there is nothing to say.
 
     Raises ValueError where a row's length differs from the number of columns.
     """
@@ -155,7 +155,7 @@ class Table:
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[str | None, ...], ...]
-    chosen: int | None = None
+    chosen: int | None = None  # the row to mark
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -210,11 +210,11 @@ class Callout:
 
 @dataclass(frozen=True)
 class Details:
-    """Blocks folded away behind a summary, where the format can fold. ``anchor``: where links find them."""
+    """Blocks folded away behind a summary, where the format can fold."""
 
     summary: str
     blocks: tuple[Block, ...]
-    anchor: str | None = None
+    anchor: str | None = None  # where links find them
 
 
 def nested(blocks: Iterable[Block]) -> Iterator[Block]:
@@ -236,9 +236,9 @@ Block = Heading | Paragraph | Bullets | Listing | Definitions | KeyFigures | Tab
 
 @dataclass(frozen=True)
 class Written:
-    """A section as written for one study; ``name`` serves as its anchor."""
+    """A section as written for one study."""
 
-    name: str
+    name: str  # it serves as the anchor
     title: str
     show: Show
     blocks: tuple[Block, ...]

@@ -116,8 +116,8 @@ def full(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture(scope="session")
 def launchers() -> Iterator[Workers]:
     """Workers whose launchers live as long as the session: the libraries load once for all that borrow them."""
-    with _Warm(ENDS_S) as found:
-        yield found
+    with _Warm(ENDS_S) as warm:
+        yield warm
 
 
 class _Warm(Workers):

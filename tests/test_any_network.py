@@ -69,7 +69,7 @@ def test_tokens_and_a_mask_are_fed_by_name_and_each_output_is_compared(tmp_path:
     study = studied(commands, tmp_path, tokens, "--variants", "ort-fp32")
     (variant,) = study.variants
     assert variant.verdict in ("batch-invariant", "top1-stable", "batch-variant")
-    batched = [one for one in variant.comparisons if one.kind == "batch-vs-singles"]
+    batched = [comparison for comparison in variant.comparisons if comparison.kind == "batch-vs-singles"]
     assert batched and all([leaf.name for leaf in one.outputs] in ([], ["pooled", "logits"]) for one in batched)
     assert "outcome: classes of 'logits'" in study.weights.note
     assert "--inputs FILE.npz with an array 'labels'" in told(study, "no-accuracy-limit")
@@ -133,7 +133,7 @@ def test_a_quantized_file_is_studied_as_it_is_and_the_rest_is_one_line(tmp_path:
     study = studied(commands, tmp_path, quantized)
     (variant,) = study.variants
     assert (variant.name, variant.precision) == ("ort-fp32", "int8 as given")
-    (left_out,) = [one.text for one in study.warnings if one.code == "as-given"]
+    (left_out,) = [warning.text for warning in study.warnings if warning.code == "as-given"]
     assert "ort-int8-dynamic" in left_out
 
 
@@ -153,7 +153,7 @@ def test_what_several_inputs_are_shipped_with_runs_and_is_verified(tmp_path: Pat
     )  # fmt: skip
     assert ended.code in (0, 1), ended.stderr
     study = Study.model_validate_json((tmp_path / "run" / "report.json").read_text())
-    dynamic = next(one for one in study.variants if one.name == "ort-int8-dynamic")
+    dynamic = next(variant for variant in study.variants if variant.name == "ort-int8-dynamic")
     assert dynamic.origins is not None and all(
         "could not be made" not in c.evidence for o in dynamic.origins for c in o.causes
     )
@@ -162,7 +162,7 @@ def test_what_several_inputs_are_shipped_with_runs_and_is_verified(tmp_path: Pat
         ended = commands(tmp_path, "deploy", "run", "--variant", name, "--out", out, "--quiet")
         assert ended.code == 0, ended.stderr
         record = json.loads((tmp_path / out / "record.json").read_text())
-        assert [one["name"] for one in record["serving"]["inputs"]] == ["ids", "mask"]
+        assert [stored["name"] for stored in record["serving"]["inputs"]] == ["ids", "mask"]
         assert record["serving"]["preprocessing"] is None and record["inputs"][0]["file"] == "images.npz"
         checked = commands(tmp_path, "verify", out)
         assert checked.code == 0 and "FAILS" not in checked.stdout, checked.stdout

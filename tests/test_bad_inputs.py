@@ -132,13 +132,13 @@ def test_pictures_of_every_kind_are_used_and_bad_ones_and_duplicates_are_named(h
         PICTURES[name][0](folder / f"bad {name}.png")
     ended = commands(home, *ONNX, "--onnx", "net.onnx", "--inputs", "mixed", "--images", "20")
     assert ended.code in (0, 1), ended.stderr
-    found = report(home / "run")
-    (used,) = found["inputs"]
+    study_report = report(home / "run")
+    (used,) = study_report["inputs"]
     assert used["n"] == good - 2  # and two to calibrate with
-    why = {one["file"]: one["why"] for one in used["skipped"]}
+    why = {file["file"]: file["why"] for file in used["skipped"]}
     assert len(why) == 6 + 1
     assert [text for text in why.values() if text.startswith("same picture as")]
-    assert {warning["code"] for warning in found["warnings"]} >= {"skipped-images"}
+    assert {warning["code"] for warning in study_report["warnings"]} >= {"skipped-images"}
 
 
 class Malicious:
@@ -257,13 +257,17 @@ def ran(commands: Commands, home: Path, *argv: str) -> tuple[Ended, dict[str, An
 def test_more_than_there_is_of_anything_is_left_out_with_the_reason(home: Path, commands: Commands) -> None:
     """N above the number of images; too few images to calibrate with: the others are measured, and the end is 3."""
     argv = ("--variants", "ort-fp32,ort-int8", *SMALL, "--batch-sizes", "2,3,64")
-    ended, found = ran(commands, home, *argv)
+    ended, study_report = ran(commands, home, *argv)
     assert ended.code == 3
-    fp32, int8 = found["variants"]
-    assert {one["batch_size"] for one in fp32["comparisons"] if one["kind"] == "batch-vs-singles"} == {2, 3}
-    assert ["N = 64" in one["what"] and "never repeated" in one["why"] for one in fp32["not_run"]] == [True]
+    fp32, int8 = study_report["variants"]
+    assert {
+        comparison["batch_size"] for comparison in fp32["comparisons"] if comparison["kind"] == "batch-vs-singles"
+    } == {2, 3}
+    assert ["N = 64" in left_out["what"] and "never repeated" in left_out["why"] for left_out in fp32["not_run"]] == [
+        True
+    ]
     assert fp32["verdict"] and int8["verdict"] is None
-    assert any("calibrat" in one["what"] + one["why"] for one in int8["not_run"])
+    assert any("calibrat" in left_out["what"] + left_out["why"] for left_out in int8["not_run"])
 
 
 def test_where_no_batch_can_be_formed_nothing_is_measured(home: Path, commands: Commands) -> None:
@@ -282,9 +286,9 @@ def test_constant_pictures_prove_nothing(home: Path, commands: Commands) -> None
     (home / "pictures").mkdir()
     for number in range(12):
         Image.new("RGB", (64, 64), (9, 9, 9 + number)).save(home / "pictures" / f"{number}.png")
-    ended, found = ran(commands, home, "--variants", "ort-fp32,ort-int8", *SMALL)
+    ended, study_report = ran(commands, home, "--variants", "ort-fp32,ort-int8", *SMALL)
     assert ended.code in (0, 1, 3)
-    assert [variant["status"] for variant in found["variants"]] == ["measured", "measured"]
+    assert [variant["status"] for variant in study_report["variants"]] == ["measured", "measured"]
 
 
 @pytest.mark.parametrize(

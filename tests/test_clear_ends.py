@@ -69,7 +69,7 @@ def test_toml_files_that_an_editor_marked_as_utf8(home: Path, commands: Commands
     (home / "own.toml").write_bytes(b"\xef\xbb\xbfgrid = 'grid.toml'\n")
     ended = commands(home, "--config", "own.toml", "--show-config", "--json")
     assert ended.code == 0, ended.stderr
-    assert {one["value"] for one in json.loads(ended.stdout) if one["flag"] == "--batch-sizes"} == {"3"}
+    assert {setting["value"] for setting in json.loads(ended.stdout) if setting["flag"] == "--batch-sizes"} == {"3"}
 
 
 def test_an_output_that_no_operator_computes(home: Path, commands: Commands) -> None:
@@ -91,7 +91,7 @@ def test_hidden_pictures_are_left_out_and_named(tmp_path: Path) -> None:
     pictures(tmp_path, "seen.png", ".hidden.png", ".thumbnails/small.png", "class/._seen.png")
     files, skipped = list_pictures(tmp_path)
     assert [file.name for file in files] == ["seen.png"]
-    why = {one["file"]: one["why"] for one in skipped}
+    why = {file["file"]: file["why"] for file in skipped}
     assert why[".thumbnails"] == "a hidden folder"
     assert why[".hidden.png"].startswith("a hidden file")
     assert why["class/._seen.png"].startswith("a hidden file")
@@ -112,7 +112,7 @@ def test_a_path_longer_than_the_system_takes_costs_one_folder(tmp_path: Path) ->
     files, skipped = list_pictures(tmp_path)
     assert files[-1] == tmp_path / "seen.png"
     assert len(files) < 26
-    assert [one for one in skipped if "name too long" in one["why"]]
+    assert [file for file in skipped if "name too long" in file["why"]]
     subprocess.run(["rm", "-rf", str(tmp_path / ("d" * 200))], check=True)  # its own tools take no such path
 
 
@@ -150,7 +150,7 @@ def test_a_worker_without_room_for_its_answer_is_a_matter_of_storage(launchers: 
 )
 def test_that_a_command_goes_on_is_said_only_where_it_does(home: Path, argv: tuple[str, ...], said: str) -> None:
     study = () if "selftest" in argv else ("--onnx", "net.onnx", "--inputs", "pictures", *ONNX)
-    command = [sys.executable, str(ROOT / "run.py"), *argv, *(one for one in study if one != "--quiet")]
+    command = [sys.executable, str(ROOT / "run.py"), *argv, *(word for word in study if word != "--quiet")]
     started = subprocess.Popen(
         command, cwd=home, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, preexec_fn=interruptible
     )
@@ -164,8 +164,8 @@ def test_that_a_command_goes_on_is_said_only_where_it_does(home: Path, argv: tup
 
 def test_a_report_with_variants_of_another_version_can_be_decided_again(home: Path, commands: Commands) -> None:
     assert commands(home, *ONNX, "--onnx", "net.onnx", "--inputs", "pictures").code in (0, 1)
-    found = report(home / "run")
-    text = json.dumps(found).replace('"ort-fp32"', '"ort-fp33"')
+    study_report = report(home / "run")
+    text = json.dumps(study_report).replace('"ort-fp32"', '"ort-fp33"')
     (home / "run" / "report.json").write_text(text)
     ended = commands(home, "recommend", "run")
     assert ended.code in (0, 1, 3), ended.stderr
@@ -179,6 +179,6 @@ def test_repair_takes_a_folder_of_any_name(home: Path, commands: Commands) -> No
     ended = commands(home, "repair", "--variant", "ort-int8-dynamic", *argv, "--out", "mended", "--quiet")
     assert ended.code == 0, ended.stderr
     record = json.loads((home / "mended" / "record.json").read_text())
-    assert {one["name"] for one in record["inputs"]} == {name}
-    assert all((home / "mended" / one["file"]).is_file() for one in record["inputs"])
+    assert {stored["name"] for stored in record["inputs"]} == {name}
+    assert all((home / "mended" / stored["file"]).is_file() for stored in record["inputs"])
     assert commands(home, "verify", "mended/record.json").code == 0

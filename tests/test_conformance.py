@@ -146,8 +146,8 @@ def test_a_cause_has_a_test_of_its_own(cause: Cause) -> None:
 
 @causes
 def test_a_layer_whose_rows_are_independent_is_given_no_cause(cause: Cause) -> None:
-    found = explain_origin(examined(lambda rows: rows * 3), [cause])
-    assert (found.mechanism, found.triggers) == ("unexplained", ())
+    explanation = explain_origin(examined(lambda rows: rows * 3), [cause])
+    assert (explanation.mechanism, explanation.triggers) == ("unexplained", ())
 
 
 def test_no_two_causes_share_a_name_or_a_place() -> None:

@@ -84,12 +84,12 @@ def torch_run(home: Path, run_here: Callable[..., Ended]) -> Path:
     weights = ("--model", "resnet18", "--weights", "own.safetensors", "--certify", "off")
     study(run_here, "torch-run", *weights, "--variants", "fp32,int8-x86")
     report = home / "torch-run" / "report.json"
-    found = json.loads(report.read_text())
-    fp32 = next(one for one in found["variants"] if one["name"] == "fp32")
+    record = json.loads(report.read_text())
+    fp32 = next(variant for variant in record["variants"] if variant["name"] == "fp32")
     row_by_row = {name: {"size": 1, "up_to": 0, "least": 1} for name in _layers()}
     delivery = {"inputs": fp32["cost"]["inputs"], "change": {"canonical": row_by_row}, "serving": {}, "sha256": None}
     fp32["repairs"] = [{"name": "surgical", "batch_invariant": True, "scope": "four images", "delivery": delivery}]
-    report.write_text(json.dumps(found))
+    report.write_text(json.dumps(record))
     return home / "torch-run"
 
 
@@ -97,7 +97,7 @@ def _layers() -> list[str]:
     from isobatch.models.weights.networks import skeleton
 
     kinds = ("Conv2d", "BatchNorm2d", "Linear", "AdaptiveAvgPool2d")
-    return [name for name, one in skeleton("resnet18", 7).named_modules() if type(one).__name__ in kinds]
+    return [name for name, module in skeleton("resnet18", 7).named_modules() if type(module).__name__ in kinds]
 
 
 @pytest.fixture(scope="module")
@@ -116,22 +116,24 @@ def alone(folder: Path, code: str, *argv: str) -> list[str]:
 
 
 def record_of(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "record.json").read_text())
-    return found
+    record: dict[str, Any] = json.loads((folder / "record.json").read_text())
+    return record
 
 
 def promised(folder: Path) -> None:
     """In an empty folder that holds the shipped one alone the loader gives the recorded bytes at every N."""
     outputs = record_of(folder)["outputs"]
-    assert alone(folder, PROMISED, *(str(one["batch_size"]) for one in outputs)) == [one["sha256"] for one in outputs]
+    assert alone(folder, PROMISED, *(str(output["batch_size"]) for output in outputs)) == [
+        output["sha256"] for output in outputs
+    ]
 
 
 def as_measured(run: Path, folder: Path, variant: str) -> int:
     """How many of the shipped files are those of the study, to the byte: all but what describes a repair."""
     kept = json.loads((run / "artifacts.json").read_text())["artifacts"]
-    native = next(one for one in kept if one["variant"] == variant)
-    measured = [one for one in record_of(folder)["files"] if one["file"] != "repair.json"]
-    assert measured and all(native["digests"][one["file"]] == one["sha256"] for one in measured)
+    native = next(artifact_kept for artifact_kept in kept if artifact_kept["variant"] == variant)
+    measured = [file for file in record_of(folder)["files"] if file["file"] != "repair.json"]
+    assert measured and all(native["digests"][measurement["file"]] == measurement["sha256"] for measurement in measured)
     return len(measured)
 
 
@@ -155,7 +157,7 @@ def test_the_lines_of_the_report_followed_literally_give_the_measured_network(
         assert ended.code == 0, ended.stdout + ended.stderr
     assert "kept with the run, unchanged" not in ended.stdout and "no output changed" in ended.stdout
     record = record_of(home / "deployed")
-    assert record["variant"] == chosen.chosen and [one["n"] for one in record["inputs"]] == [COUNT]
+    assert record["variant"] == chosen.chosen and [stored["n"] for stored in record["inputs"]] == [COUNT]
     assert as_measured(torch_run, home / "deployed", chosen.chosen) == len(record["files"])
     moved = elsewhere(home / "deployed", tmp_path)
     promised(moved)
@@ -184,7 +186,7 @@ def test_a_torchvision_network_with_own_weights(
 
 
 def load_verdict(run: Path, variant: str) -> str | None:
-    return next(one.verdict for one in with_repairs(load_study(run).variants) if one.name == variant)
+    return next(each.verdict for each in with_repairs(load_study(run).variants) if each.name == variant)
 
 
 @pytest.mark.parametrize("variant", ["ort-fp32", "ort-int8-dynamic"])
@@ -202,7 +204,7 @@ def test_a_run_ships_without_the_cache_and_never_another_artifact(
     home: Path, run_here: Callable[..., Ended], onnx_run: Path
 ) -> None:
     kept = json.loads((onnx_run / "artifacts.json").read_text())["artifacts"]
-    artifact = next(one["artifact"] for one in kept if one["variant"] == "ort-fp32")
+    artifact = next(artifact_kept["artifact"] for artifact_kept in kept if artifact_kept["variant"] == "ort-fp32")
     shutil.rmtree(artifact["folder"])
     (home / "small.onnx").rename(home / "moved.onnx")
     ended = run_here("deploy", "onnx-run", "--variant", "ort-fp32", "--out", "without")
@@ -231,9 +233,9 @@ def test_what_cannot_be_shipped_is_one_clear_line(
     shutil.copy(torch_run / "report.json", older)
     ended = run_here("deploy", str(older), "--variant", "fp32", "--out", "x")
     assert ended.code == 2 and "[artifact-gone]" in ended.stderr and "run the study again" in ended.stderr
-    found = load_study(torch_run)
-    assert found.recommendation is not None
-    nothing = found.model_copy(update={"recommendation": found.recommendation.model_copy(update={"chosen": None})})
+    loaded = load_study(torch_run)
+    assert loaded.recommendation is not None
+    nothing = loaded.model_copy(update={"recommendation": loaded.recommendation.model_copy(update={"chosen": None})})
     (older / "report.json").write_text(study_json(nothing))
     ended = run_here("deploy", str(older), "--out", "x")
     assert ended.code == 2 and "[nothing-chosen]" in ended.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import shutil
@@ -77,6 +78,20 @@ def test_a_command_of_the_docs_is_understood(words: list[str]) -> None:
         find_command(words[0]).parser().parse_args(words[1:])
     elif not {"--help", "--version"} & set(words):
         study_parser("").parse_args(words)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_line_of_a_docstring_explains_two_fields(room: str) -> None:
+    """A field is explained on its own line, or on a line of the class's docstring that it has to itself."""
+    crowded = []
+    for path in (ROOT / room).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                fields = {ast.unparse(part.target) for part in node.body if isinstance(part, ast.AnnAssign)}
+                for line in (ast.get_docstring(node) or "").splitlines():
+                    if len(fields.intersection(re.findall(r"``(\w+)``(?: None)?: ", line))) > 1:
+                        crowded.append(f"{path.relative_to(ROOT)}: {node.name}: {line}")
+    assert not crowded
 
 
 def test_there_are_commands_to_check() -> None:

@@ -86,11 +86,11 @@ def faulty(home: Path) -> tuple[Ended, dict[str, Any]]:
 
 
 def test_faults_of_single_variants_end_in_three(faulty: tuple[Ended, dict[str, Any]]) -> None:
-    ended, found = faulty
+    ended, faults_report = faulty
     assert ended.code == 3
-    assert found["recommendation"]["chosen"] == "faulty-healthy"
+    assert faults_report["recommendation"]["chosen"] == "faulty-healthy"
     others = {f"faulty-{name}" for name in ("unavailable", *FAILED, *JUDGED)} - {"faulty-healthy"}
-    assert {one["variant"] for one in found["recommendation"]["rejected"]} == others
+    assert {rejection["variant"] for rejection in faults_report["recommendation"]["rejected"]} == others
 
 
 @pytest.mark.parametrize("name", FAILED)
@@ -112,32 +112,36 @@ def test_a_variant_that_answers_is_judged_by_its_outputs(faulty: tuple[Ended, di
 
 
 def test_what_would_help_is_said(faulty: tuple[Ended, dict[str, Any]]) -> None:
-    found = by_name(faulty[1])
-    assert (found["unavailable"]["status"], found["unavailable"]["reason"], found["unavailable"]["remedy"]) == (
+    variants = by_name(faulty[1])
+    assert (
+        variants["unavailable"]["status"],
+        variants["unavailable"]["reason"],
+        variants["unavailable"]["remedy"],
+    ) == (
         "unavailable",
         "this machine has no such engine",
         "install the engine",
     )
-    assert "--timeout" in found["hang"]["remedy"]
-    assert "--batch-sizes" in found["exhausted"]["remedy"]
+    assert "--timeout" in variants["hang"]["remedy"]
+    assert "--batch-sizes" in variants["exhausted"]["remedy"]
 
 
 def test_too_little_memory_on_a_device_is_one_failed_job(home: Path) -> None:
     ended = study(home, "healthy exhausted-by-two", "--threads", "1,2", "--out", "one-job")
-    found = by_name(report(home / "one-job"))
+    variants = by_name(report(home / "one-job"))
     assert ended.code == 3
-    variant = found["exhausted-by-two"]
+    variant = variants["exhausted-by-two"]
     assert (variant["status"], variant["verdict"]) == ("measured", "batch-invariant")
-    assert {one["condition"]["threads"] for one in variant["comparisons"]} == {1}
-    (lost,) = [one for one in variant["not_run"] if one["failed"]]
+    assert {comparison["condition"]["threads"] for comparison in variant["comparisons"]} == {1}
+    (lost,) = [left_out for left_out in variant["not_run"] if left_out["failed"]]
     assert lost["what"] == "2 threads"
     assert lost["why"].startswith("out of memory: CUDA out of memory. Tried to allocate 20.00 GiB")
-    assert {one["condition"]["threads"] for one in found["healthy"]["comparisons"]} == {1, 2}
+    assert {comparison["condition"]["threads"] for comparison in variants["healthy"]["comparisons"]} == {1, 2}
 
 
 def test_no_text_from_outside_steers_a_reader(home: Path, faulty: tuple[Ended, dict[str, Any]]) -> None:
-    ended, found = faulty
-    assert len(found["inputs"][0]["skipped"]) == 1  # the picture of the hostile name
+    ended, faults_report = faulty
+    assert len(faults_report["inputs"][0]["skipped"]) == 1  # the picture of the hostile name
     assert "\x1b" not in ended.stdout + ended.stderr
     for file in ("report.html", "report.md"):
         text = (home / "faulty" / file).read_text()
@@ -172,8 +176,8 @@ def test_a_network_and_a_folder_of_hostile_names_are_studied(home: Path) -> None
 
 def test_where_nothing_was_measured_nothing_was_decided(home: Path) -> None:
     assert study(home, "unavailable segfault", "--quiet", "--out", "nothing").code == 3
-    found = report(home / "nothing")
-    assert [variant["status"] for variant in found["variants"]] == ["unavailable", "failed"]
+    study_report = report(home / "nothing")
+    assert [variant["status"] for variant in study_report["variants"]] == ["unavailable", "failed"]
 
 
 def full(where: str) -> dict[str, str]:
@@ -213,15 +217,15 @@ def test_a_full_disk_ends_clearly_and_the_same_command_goes_on(home: Path, whole
 
 def test_workers_at_a_time_are_no_part_of_what_is_found(home: Path) -> None:
     """With fewer than the most threads nothing is timed, so the jobs of two variants run side by side there."""
-    found = {}
+    reports = {}
     for workers in ("1", "2"):
         grid = ("--image-size", "64,32", "--threads", "1,2")
         argv = (*grid, "--workers", workers, "--out", f"workers-{workers}")
         assert study(home, "healthy ort-fp32", *argv).code == 0
-        found[workers] = report(home / f"workers-{workers}")
-    assert marks(found["1"]) == marks(found["2"])
-    assert found["1"]["timing"]["workers"] == 1
-    assert found["2"]["timing"]["workers"] == min(2, available_cores())
+        reports[workers] = report(home / f"workers-{workers}")
+    assert marks(reports["1"]) == marks(reports["2"])
+    assert reports["1"]["timing"]["workers"] == 1
+    assert reports["2"]["timing"]["workers"] == min(2, available_cores())
 
 
 def test_a_damaged_artifact_is_noticed_and_built_again(home: Path, whole: dict[str, Any]) -> None:
@@ -257,7 +261,7 @@ def test_two_studies_at_once_on_one_cache(home: Path, whole: dict[str, Any]) -> 
     argv = (*STUDY, *GRID, "--variants", "faulty-healthy,ort-fp32")
     before = set((home / "out").glob("*Z*"))
     both = [start(home, *argv, env={"XDG_CACHE_HOME": str(home / "shared")}) for _ in range(2)]
-    assert [one.end(alone=False).code for one in both] == [0, 0]
+    assert [process.end(alone=False).code for process in both] == [0, 0]
     new = set((home / "out").glob("*Z*")) - before
     assert [marks(report(folder)) for folder in new] == [marks(whole)] * 2
 
@@ -371,12 +375,12 @@ def test_without_asserts_a_study_says_the_same(home: Path, whole: dict[str, Any]
     names = "faulty-healthy,faulty-raises,faulty-negated"
     argv = (*STUDY, *GRID, "--variants", names, "--max-latency-ms", "0", "--out", "bare")
     assert start(home, *argv, optimised=True).end().code == 1  # "not met" was decided, on what could be measured
-    found = report(home / "bare")
-    assert marks(found)["healthy"] == marks(whole)["healthy"]
-    assert by_name(found)["raises"]["status"] == "failed"
+    study_report = report(home / "bare")
+    assert marks(study_report)["healthy"] == marks(whole)["healthy"]
+    assert by_name(study_report)["raises"]["status"] == "failed"
     # and labelled pictures tell whether accuracy depends on N
-    (healthy,), (negated,) = (by_name(found)[name]["batch_accuracy"] for name in ("healthy", "negated"))
+    (healthy,), (negated,) = (by_name(study_report)[name]["batch_accuracy"] for name in ("healthy", "negated"))
     assert (healthy["changed"], healthy["singles"]["n"]) == (0, 4)
     assert negated["changed"] > 0
     assert healthy["depends"] is negated["depends"] is None  # no margin was given
-    assert [one["batch_size"] for one in negated["at"]] == [2, 4]
+    assert [at_n["batch_size"] for at_n in negated["at"]] == [2, 4]

@@ -43,22 +43,22 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     variants = "fp32,fp16,bf16,int8-x86"
     done = run(home, *SMALL, "--device", "cuda", "--variants", variants, "--batch-sizes", "2,4", "--out", "there")
     assert done.returncode in (0, 1), done.stderr
-    found: dict[str, Any] = json.loads((home / "there" / "report.json").read_text())
-    jsonschema.validate(found, json.loads((ROOT / "reports" / "schema.json").read_text()))
-    return found
+    content: dict[str, Any] = json.loads((home / "there" / "report.json").read_text())
+    jsonschema.validate(content, json.loads((ROOT / "reports" / "schema.json").read_text()))
+    return content
 
 
 def test_float_variants_run_there_and_the_others_are_listed_as_the_cpu_s(report: dict[str, Any]) -> None:
-    variants = {one["name"]: one for one in report["variants"]}
-    assert {name: one["device"] for name, one in variants.items()} == {
+    variants = {variant["name"]: variant for variant in report["variants"]}
+    assert {name: variant["device"] for name, variant in variants.items()} == {
         "fp32": "cuda",
         "fp16": "cuda",
         "bf16": "cuda",
         "int8-x86": "cpu",
     }
-    for one in variants.values():
-        assert one["status"] == "measured", one["reason"]
-        assert {c["condition"]["device"] for c in one["comparisons"]} == {one["device"]}
+    for variant in variants.values():
+        assert variant["status"] == "measured", variant["reason"]
+        assert {c["condition"]["device"] for c in variant["comparisons"]} == {variant["device"]}
     assert any(left["what"] == "device cuda" for left in variants["int8-x86"]["not_run"])
     assert variants["fp32"]["effective"]["precision"] == "fp32"
     assert set(report["environment"]["device"]) >= {"GPU", "driver", "CUDA", "cuDNN"}
@@ -78,9 +78,9 @@ def test_graphs_replay_the_bytes_of_plain_calls(graphs: str) -> None:
     with opened() as plain:
         expected = plain.run(IMAGES)
     with opened(cuda_graphs=graphs) as runner:
-        found = runner.run(IMAGES)
-        assert runner.run(IMAGES[::-1].copy()).tobytes() == found[::-1].tobytes()
-        assert np.abs(found - expected).max() < 1e-4
+        outputs = runner.run(IMAGES)
+        assert runner.run(IMAGES[::-1].copy()).tobytes() == outputs[::-1].tobytes()
+        assert np.abs(outputs - expected).max() < 1e-4
         assert runner.device_memory()["allocated"] > 0
 
 

@@ -122,13 +122,13 @@ def test_a_factory_is_studied_in_both_runtimes_and_its_code_is_not_shipped(tmp_p
     study = Study.model_validate_json((tmp_path / "run" / "report.json").read_text())
     assert study.weights.model.startswith("mine.nets:two[code=") and study.weights.source == "factory"
     assert "outcome: embedding of 'features'" in study.weights.note
-    by_name = {one.name: one for one in study.variants}
+    by_name = {variant.name: variant for variant in study.variants}
     assert {name: one.status for name, one in by_name.items()} == {
         "fp32": "measured", "ort-fp32": "measured", "int8-x86": "unavailable"
     }  # fmt: skip
     assert "torchvision has no such mine.nets:two" in (by_name["int8-x86"].reason or "")
     for variant in (by_name["fp32"], by_name["ort-fp32"]):
-        (error,) = [one for one in variant.comparisons if one.kind == "vs-reference"]
+        (error,) = [comparison for comparison in variant.comparisons if comparison.kind == "vs-reference"]
         assert error.max_abs_relative is not None and float(error.max_abs_relative) < 1e-4
         assert error.recall_at_k is not None and set(error.recall_at_k) == {"1", "5"}
     refused = commands(tmp_path, "deploy", "run", "--variant", "fp32", "--out", "shipped")
@@ -164,7 +164,7 @@ def test_a_network_that_does_not_run_in_float64_is_measured_against_fp32(tmp_pat
     fp32, exported = study.variants
     assert study.reference == "fp32" and fp32.status == "measured" and exported.agreement is not None
     assert exported.agreement.reference == "fp32" and exported.agreement.share == 1
-    (error,) = [one for one in exported.comparisons if one.kind == "vs-reference"]
+    (error,) = [comparison for comparison in exported.comparisons if comparison.kind == "vs-reference"]
     assert error.max_abs_relative is not None and float(error.max_abs_relative) < 1e-2  # of rows with bfloat16 in them
 
 
@@ -212,7 +212,7 @@ def test_the_graph_of_a_network_of_one_size_is_made_for_the_size_of_the_arrays(
     ended = run(commands, tmp_path, *flags)
     assert ended.code in (0, 1), ended.stderr  # measured, whatever its kernels do
     study = Study.model_validate_json((tmp_path / "run" / "report.json").read_text())
-    assert [one.status for one in study.variants] == ["measured", "measured"]
+    assert [variant.status for variant in study.variants] == ["measured", "measured"]
 
 
 def test_a_factory_of_several_inputs_is_exported_and_studied(tmp_path: Path, commands: Commands) -> None:
@@ -224,7 +224,7 @@ def test_a_factory_of_several_inputs_is_exported_and_studied(tmp_path: Path, com
     assert ended.code in (0, 1), ended.stderr
     study = Study.model_validate_json((tmp_path / "run" / "report.json").read_text())
     assert study.weights.model == "mine.nets.tokens.onnx" and "classes of 'logits'" in study.weights.note
-    told = {one.code: one.text for one in study.warnings}
+    told = {warning.code: warning.text for warning in study.warnings}
     assert f"{PROGRAM} check mine.nets:tokens --inputs given.npz" in told["exported-for-arrays"]
     assert "it is measured in eval mode" in told["training-mode"]
     assert "inputs/s" in ended.stdout and " images" not in ended.stdout
@@ -261,7 +261,7 @@ def test_grey_pictures_of_a_grey_file_are_normalised_as_asked(tmp_path: Path, co
         assert study.weights.preprocessing is not None and study.weights.preprocessing.mean == [0.5]
         assert study.inputs[0].shape == [1, 24, 32]
         prints = study.variants[0].fingerprints
-        found[given] = {one.sha256 for one in prints if one.batch_size == 1}
+        found[given] = {digest.sha256 for digest in prints if digest.batch_size == 1}
     assert found["pictures"] == found["last.npy"]  # the same pixels, the same numbers
 
 
@@ -274,4 +274,6 @@ def test_a_set_of_one_image_says_why_there_is_no_verdict(tmp_path: Path, command
     assert ended.code == 3
     study = Study.model_validate_json((tmp_path / "run" / "report.json").read_text())
     assert study.variants[0].verdict is None
-    assert ["one distinct by content" in one.text for one in study.warnings if one.code == "one-image"] == [True]
+    assert ["one distinct by content" in warning.text for warning in study.warnings if warning.code == "one-image"] == [
+        True
+    ]

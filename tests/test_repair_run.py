@@ -47,7 +47,7 @@ def test_a_repaired_artifact_is_verified_and_a_changed_weight_is_noticed(folder:
     assert "per-sample-scale: verifying on" in told.stderr and "model.onnx in a fresh process" in told.stderr
     assert "looking at every layer" not in told.stderr, "this rung does not ask where the difference starts"
     record = json.loads((folder / "repaired" / "record.json").read_text())
-    assert sorted({one["batch_size"] for one in record["outputs"]}) == [1, 2, 3, 4, 5, 6]
+    assert sorted({output["batch_size"] for output in record["outputs"]}) == [1, 2, 3, 4, 5, 6]
     assert record["variant"] == "ort-int8-dynamic+per-sample-scale" and record["repair"]["singles_as_native"] is True
     assert {"latency_ratio", "throughput_ratio"} <= record["repair"].keys()
     assert commands(folder, "verify", "repaired/record.json").code == 0

@@ -35,8 +35,8 @@ def home(tmp_path_factory: pytest.TempPathFactory, commands: Commands) -> Path:
 
 
 def report(folder: Path) -> dict[str, object]:
-    found: dict[str, object] = json.loads((folder / "out" / "latest" / "report.json").read_text())
-    return found
+    content: dict[str, object] = json.loads((folder / "out" / "latest" / "report.json").read_text())
+    return content
 
 
 def test_a_study_writes_its_reports_and_says_where(home: Path) -> None:
@@ -48,19 +48,19 @@ def test_a_study_writes_its_reports_and_says_where(home: Path) -> None:
 
 
 def test_the_report_validates_and_counts_its_passes(home: Path) -> None:
-    found = report(home)
-    jsonschema.validate(found, json.loads((ROOT / "reports" / "schema.json").read_text()))
+    study_report = report(home)
+    jsonschema.validate(study_report, json.loads((ROOT / "reports" / "schema.json").read_text()))
     # per variant: 4 singles, 2 calls of N = 2, 1 of N = 4, three probes; in a second process 4 singles and 1 of N = 4
-    assert found["timing"]["forward_passes"] == 3 * ((4 + 2 + 1 + 3) + (4 + 1))  # type: ignore[index]
+    assert study_report["timing"]["forward_passes"] == 3 * ((4 + 2 + 1 + 3) + (4 + 1))  # type: ignore[index]
 
 
 def test_the_candidates_were_raced_and_the_race_is_kept(home: Path, commands: Commands) -> None:
-    found = report(home)
-    race, decided = found["race"], found["recommendation"]
+    study_report = report(home)
+    race, decided = study_report["race"], study_report["recommendation"]
     assert race["rounds"] >= 1 and race["seconds"] > 0  # type: ignore[index]
-    whole = [one for one in race["contestants"] if one["dropped"] is None]  # type: ignore[index]
-    assert decided["chosen"] in [one["variant"] for one in whole]  # type: ignore[index]
-    assert all(len(one["call_s"]) == race["rounds"] and one["load_s"] > 0 for one in whole)  # type: ignore[index]
+    whole = [contestant for contestant in race["contestants"] if contestant["dropped"] is None]  # type: ignore[index]
+    assert decided["chosen"] in [contestant["variant"] for contestant in whole]  # type: ignore[index]
+    assert all(len(contestant["call_s"]) == race["rounds"] and contestant["load_s"] > 0 for contestant in whole)  # type: ignore[index]
     assert decided["at_work"]["call_ms"]["n"] == race["rounds"]  # type: ignore[index]
     again = commands(home, "recommend", "out/latest", "--json")
     assert json.loads(again.stdout)["recommendation"]["chosen"] == decided["chosen"]  # type: ignore[index]
@@ -68,12 +68,16 @@ def test_the_candidates_were_raced_and_the_race_is_kept(home: Path, commands: Co
 
 def test_the_choice_was_verified_at_every_n_and_the_first_screen_says_so(home: Path) -> None:
     decided = report(home)["recommendation"]
-    found = decided["range"]  # type: ignore[index]
-    assert (found["sizes"], found["inputs"], found["image_size"]) == ([2, 3, 4, 5, 6], "digits", [64, 64])
-    assert sum(found["filled_with"].values()) == 6 and found["filled_with"]["own"] == 4
-    assert found["to"] == 6 and found["failed_at"] == [] and found["n_comparisons"] == 10
+    decided_range = decided["range"]  # type: ignore[index]
+    assert (decided_range["sizes"], decided_range["inputs"], decided_range["image_size"]) == (
+        [2, 3, 4, 5, 6],
+        "digits",
+        [64, 64],
+    )
+    assert sum(decided_range["filled_with"].values()) == 6 and decided_range["filled_with"]["own"] == 4
+    assert decided_range["to"] == 6 and decided_range["failed_at"] == [] and decided_range["n_comparisons"] == 10
     text = " ".join((home / "stdout.txt").read_text().split())
-    assert f"same bytes at every N from 1 to 6, {found['threads']} thread" in text
+    assert f"same bytes at every N from 1 to 6, {decided_range['threads']} thread" in text
 
 
 def test_evidence_rests_on_what_was_run(home: Path) -> None:
@@ -105,14 +109,14 @@ def test_which_sizes_a_network_takes_is_asked_once(tmp_path: Path, commands: Com
 def test_two_fresh_runs_agree_in_everything_not_volatile(tmp_path: Path, commands: Commands) -> None:
     schema = json.loads((ROOT / "reports" / "schema.json").read_text())
     argv = [*SMALL, "--variants", "fp32,ort-int8", "--batch-sizes", "2", "--fresh", "--quiet", "--no-repair"]
-    found = []
+    runs = []
     for name in ("one", "two"):
         done = commands(tmp_path, *argv, "--out", name)
         assert done.code in (0, 1), done.stderr
         whole = json.loads((tmp_path / name / "report.json").read_text())
         jsonschema.validate(whole, schema)
-        found.append(stable(whole, schema, schema))
-    assert found[0] == found[1]
+        runs.append(stable(whole, schema, schema))
+    assert runs[0] == runs[1]
 
 
 def stable(value: object, schema: dict[str, object], root: dict[str, object]) -> object:
@@ -252,8 +256,8 @@ def test_a_set_that_the_network_cannot_take_is_left_out_and_the_others_are_run(
     argv = ["--onnx", "square.onnx", "--variants", "ort-fp32", "--images", "2", "--batch-sizes", "2", "--no-explain"]
     done = commands(tmp_path, *argv, "--quiet")
     assert done.code in (0, 1), done.stderr
-    found = report(tmp_path)
-    assert [(one["name"], one["shape"]) for one in found["inputs"]] == [("photos", [3, 64, 64])]  # type: ignore[attr-defined]
+    study_report = report(tmp_path)
+    assert [(each["name"], each["shape"]) for each in study_report["inputs"]] == [("photos", [3, 64, 64])]  # type: ignore[attr-defined]
     assert "seed is left out: square.onnx takes no images of 400 x 400" in done.stdout.replace("\n", " ")
 
 
@@ -275,10 +279,10 @@ def test_a_device_that_is_not_there_ends_in_two_and_nothing_is_written(
 
 def test_a_variant_that_cannot_be_had_leaves_the_others(home: Path, commands: Commands) -> None:
     done = commands(home, *SMALL, "--variants", "fp32,int8-pt2e", "--batch-sizes", "2", "--quiet", "--no-explain")
-    found = {v["name"]: v for v in report(home)["variants"]}  # type: ignore[attr-defined]
-    if found["int8-pt2e"]["status"] == "measured":  # torchao is installed here
+    variants = {v["name"]: v for v in report(home)["variants"]}  # type: ignore[attr-defined]
+    if variants["int8-pt2e"]["status"] == "measured":  # torchao is installed here
         assert done.code in (0, 1)
     else:
         assert done.code in (1, 3)
-        assert "torchao" in found["int8-pt2e"]["remedy"]
-    assert found["fp32"]["status"] == "measured"
+        assert "torchao" in variants["int8-pt2e"]["remedy"]
+    assert variants["fp32"]["status"] == "measured"

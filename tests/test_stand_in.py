@@ -36,14 +36,14 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     )
     assert done.returncode in (0, 1), done.stderr
     assert "stand-in (driver 0, CUDA 0, cuDNN 0) for fp32" in (home / "there" / "report.md").read_text()
-    found: dict[str, Any] = json.loads((home / "there" / "report.json").read_text())
-    jsonschema.validate(found, json.loads((ROOT / "reports" / "schema.json").read_text()))
-    return found
+    content: dict[str, Any] = json.loads((home / "there" / "report.json").read_text())
+    jsonschema.validate(content, json.loads((ROOT / "reports" / "schema.json").read_text()))
+    return content
 
 
 def test_float_variants_run_on_the_device_and_the_others_on_the_cpu(report: dict[str, Any]) -> None:
-    variants = {one["name"]: one for one in report["variants"]}
-    assert {name: (one["status"], one["device"]) for name, one in variants.items()} == {
+    variants = {variant["name"]: variant for variant in report["variants"]}
+    assert {name: (variant["status"], variant["device"]) for name, variant in variants.items()} == {
         "fp32": ("measured", "cuda"),
         "int8-dynamic": ("measured", "cpu"),
     }
@@ -54,12 +54,12 @@ def test_float_variants_run_on_the_device_and_the_others_on_the_cpu(report: dict
         "cublas_workspace": ":4096:8",
         "cuda_graphs": "on",
     }
-    for one in variants.values():
-        assert {c["kind"] for c in one["comparisons"]} >= {"batch-vs-singles", "repeat", "vs-reference"}
-        for comparison in one["comparisons"]:
-            found = comparison["condition"]
-            on_device = one["device"] == "cuda"
-            assert (found["device"], found["cuda"]) == (("cuda", options) if on_device else ("cpu", None))
+    for variant in variants.values():
+        assert {c["kind"] for c in variant["comparisons"]} >= {"batch-vs-singles", "repeat", "vs-reference"}
+        for comparison in variant["comparisons"]:
+            condition = comparison["condition"]
+            on_device = variant["device"] == "cuda"
+            assert (condition["device"], condition["cuda"]) == (("cuda", options) if on_device else ("cpu", None))
     left = [part["what"] for part in variants["int8-dynamic"]["not_run"]]
     assert "device cuda" in left and "device cuda" not in [part["what"] for part in variants["fp32"]["not_run"]]
 

@@ -24,7 +24,7 @@ def test_engines_have_a_row_for_every_candidate(
     printed("engines", study.model_dump_json(), tmp_path, monkeypatch)
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| `")]
     names = {line.split("`")[1] for line in rows}
-    assert names == {one.name for one in study.variants if one.role == "candidate"}
+    assert names == {variant.name for variant in study.variants if variant.role == "candidate"}
 
 
 def test_switches_have_a_row_each(

@@ -15,16 +15,13 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation. ``shape``: of one image's input, without the batch axis. ``outputs``: channels or features made.
-
-    ``kernel`` and ``stride`` of convolutions and pools, in pixels.
-    """
+    """One operation."""
 
     kind: str
-    shape: tuple[int, ...]
-    outputs: int = 0
-    kernel: int = 1
-    stride: int = 1
+    shape: tuple[int, ...]  # of one image's input, without the batch axis
+    outputs: int = 0  # channels or features made
+    kernel: int = 1  # of convolutions and pools, in pixels
+    stride: int = 1  # likewise
 
     @property
     def name(self) -> str:
@@ -42,14 +39,11 @@ class Operation:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Parameters in float32: ``weight`` as ``Operation.weight_shape``, ``bias`` [outputs].
+    """Parameters in float32; an array is empty where an operation has none."""
 
-    ``per_channel`` [4, channels]: scale, shift, mean and variance of a batch norm. Empty where an operation has none.
-    """
-
-    weight: NDArray[np.float32]
-    bias: NDArray[np.float32]
-    per_channel: NDArray[np.float32]
+    weight: NDArray[np.float32]  # as ``Operation.weight_shape``
+    bias: NDArray[np.float32]  # [outputs]
+    per_channel: NDArray[np.float32]  # [4, channels]: scale, shift, mean and variance of a batch norm
 
 
 def draw_parameters(operation: Operation, generator: np.random.Generator) -> Drawn:
@@ -79,11 +73,11 @@ _LARGEST = 127  # of int8
 
 @dataclass(frozen=True)
 class Scale:
-    """``step`` and ``zero`` of uint8 activations that use ``bits`` of the 8."""
+    """The scale of uint8 activations."""
 
     step: float
     zero: int
-    bits: int
+    bits: int  # of the 8 that are used
 
 
 def activation_scale(bits: int) -> Scale:
@@ -110,12 +104,10 @@ Rows = NDArray[Any]
 
 @dataclass(frozen=True)
 class Kernel:
-    """One operation ready to run. ``run``: from input rows [n, *shape] to output rows [n, ...], integers if quantized.
+    """One operation ready to run."""
 
-    ``given``: float32 rows as the operation takes them, such as quantized codes; made once, outside of what is tested.
-    """
-
-    run: Callable[[Rows], Rows]
+    run: Callable[[Rows], Rows]  # from input rows [n, *shape] to output rows [n, ...], integers if quantized
+    # Float32 rows as the operation takes them, such as quantized codes; made once, outside of what is tested.
     given: Callable[[NDArray[np.float32]], Rows] = lambda rows: rows
 
 
@@ -128,10 +120,10 @@ Open = Callable[[str, int], AbstractContextManager[Prepare]]
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """One runtime and precision, by the name of the variant in it. ``open``: the dotted path of an ``Open``."""
+    """One runtime and precision, by the name of the variant in it."""
 
     name: str
-    open: str
+    open: str  # the dotted path of an ``Open``
 
 
 _TORCH = "isobatch.models.operations.pytorch:open_torch"

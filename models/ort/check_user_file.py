@@ -30,12 +30,12 @@ _OLDEST_RUN, _RAISED_TO = 7, 17  # opsets: below the first onnxruntime promises 
 
 @dataclass(frozen=True)
 class CheckedModel:
-    """A model that passed. ``model`` holds every tensor itself; ``height`` and ``width`` are None where free."""
+    """A model that passed."""
 
-    model: onnx.ModelProto
+    model: onnx.ModelProto  # holds every tensor itself
     sha256: str  # of the file; of all its digests with external data, and with a batch that was turned of that too
-    height: int | None
-    width: int | None
+    height: int | None  # None where free
+    width: int | None  # likewise
     notes: tuple[str, ...] = ()  # what the user should know of it
     inputs: tuple[Input, ...] = ()
 

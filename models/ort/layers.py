@@ -33,15 +33,12 @@ _OWNER = re.compile(r"(?:FusedBack_)?(.+?)\.(?:weight|bias)")
 
 @dataclass(frozen=True)
 class GraphLayer:
-    """Nodes that are watched, replayed and rewritten as one. All inputs and outputs have the batch axis first.
-
-    ``nodes`` in graph order, with those that only constants or shapes lead to, which other layers may repeat.
-    ``signature``: the operators, their attributes, and shapes and types of their constants.
-    """
+    """Nodes that are watched, replayed and rewritten as one. All inputs and outputs have the batch axis first."""
 
     name: str
     kind: str
-    signature: str
+    signature: str  # the operators, their attributes, and shapes and types of their constants
+    # In graph order, with those that only constants or shapes lead to, which other layers may repeat.
     nodes: tuple[NodeProto, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]

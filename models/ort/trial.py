@@ -40,15 +40,12 @@ _UNIT = 1e-3  # how far from 1 the length of a normalised row may be
 
 @dataclass(frozen=True)
 class Tried:
-    """``refusal``: why the graph takes no such images, or None. ``rewritten``: the graph where it had to be changed.
+    """What came of running a graph on some images."""
 
-    ``in_own_types``: a torch network that takes them, only not as a copy in float32.
-    """
-
-    refusal: str | None
+    refusal: str | None  # why the graph takes no such images, or None
     outcome: Outcome | None = None
-    rewritten: onnx.ModelProto | None = None
-    in_own_types: bool = False
+    rewritten: onnx.ModelProto | None = None  # the graph where it had to be changed
+    in_own_types: bool = False  # a torch network that takes them, only not as a copy in float32
 
 
 def tried(path: Path, images: Images, sha256: str | None, called: str, asked: str = "auto") -> Tried:

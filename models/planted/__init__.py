@@ -14,18 +14,15 @@ FLOAT, BFLOAT16, INT8, RESNET50 = "float", "bfloat16", "int8", "resnet50"
 
 @dataclass(frozen=True)
 class Fault:
-    """One planted dependence on N. ``kind``: the class of the layer with the fault, made from the original one.
-
-    ``mechanism`` or ``trigger``: the words of method.md that must be named; None: not what this fault is about.
-    """
+    """One planted dependence on N."""
 
     name: str
     summary: str
     network: str
     layer: str
-    kind: str
-    mechanism: str | None
-    trigger: str | None = None
+    kind: str  # the class of the layer with the fault, made from the original one
+    mechanism: str | None  # the words of method.md that must be named; None: not what this fault is about
+    trigger: str | None = None  # likewise
 
     @property
     def plant(self) -> str:

@@ -18,13 +18,11 @@ _OPERATORS = ("add", "add_scalar", "mul", "mul_scalar", "cat", "add_relu", "matm
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a run. ``name``: the module's path, or its path and the operation as in ``layer1.0.add_()``.
+    """One call of a run."""
 
-    A second call of the same name in one run ends in ``#2``. ``original``: what is called, outside of any interception.
-    """
-
+    # The module's path, or its path and the operation as in ``layer1.0.add_()``; a second call of it ends in ``#2``.
     name: str
-    original: Callable[..., Any]
+    original: Callable[..., Any]  # what is called, outside of any interception
 
     @property
     def is_operation(self) -> bool:

@@ -26,14 +26,10 @@ _ARITHMETIC = ("add", "div", "mul", "pow", "rsub", "sub")
 
 
 class Followed(NamedTuple):
-    """What one run of a module called.
+    """What one run of a module called."""
 
-    ``calls``: the shapes given in every call of a place; ``numbers``: those given to the operations of a place, with a
-    fraction or to arithmetic.
-    """
-
-    calls: dict[Place, list[Shapes]]
-    numbers: dict[Place, frozenset[float]]
+    calls: dict[Place, list[Shapes]]  # the shapes given in every call of a place
+    numbers: dict[Place, frozenset[float]]  # given to the operations of a place, with a fraction or to arithmetic
 
 
 def follow(module: nn.Module, given: Arguments) -> Followed:

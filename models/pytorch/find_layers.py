@@ -30,17 +30,14 @@ _SCALES = r"(, )?(scale|zero_point)=[^,]*"  # layers that differ in these run th
 
 @dataclass(frozen=True)
 class Unit:
-    """A call that is watched, replayed and rewritten as one layer.
-
-    ``slots``: by position in the flattened arguments, None for whatever all images share. ``results``: of its tensors;
-    None for one in which no image has a row of its own: the call has read across them. ``settings``: by position the
-    whole numbers, switches and words among the arguments; numbers with a fraction may follow from the images.
-    """
+    """A call that is watched, replayed and rewritten as one layer."""
 
     layer: Layer
     original: Callable[..., Any]
-    slots: tuple[Slot | None, ...]
+    slots: tuple[Slot | None, ...]  # by position in the flattened arguments, None for whatever all images share
+    # By tensor that it gives; None for one in which no image has a row of its own: the call has read across them.
     results: tuple[Slot | None, ...]
+    # By position: whole numbers, switches and words among the arguments. Fractions may follow from the images.
     settings: tuple[int | str | None, ...]
 
     @property
@@ -69,10 +66,10 @@ OWN = "forward()"
 
 @dataclass(frozen=True)
 class Surveyed:
-    """``layers``: by name, in execution order. ``around``: modules that are divided into layers, and the network."""
+    """The layers of a network, and what stands around them."""
 
-    layers: dict[str, Unit]
-    around: dict[str, Unit]
+    layers: dict[str, Unit]  # by name, in execution order
+    around: dict[str, Unit]  # modules that are divided into layers, and the network
 
 
 class _Formless:
@@ -81,11 +78,11 @@ class _Formless:
 
 @dataclass
 class _Seen:
-    """One call of one run. ``given``: its flattened arguments, the forms of tensors and other values as they are."""
+    """One call of one run."""
 
     call: Call
     inner: list[str] = field(default_factory=list)
-    given: list[Any] = field(default_factory=list)
+    given: list[Any] = field(default_factory=list)  # its flattened arguments: of tensors the form, others as given
     gave: list[Any] = field(default_factory=list)
 
 

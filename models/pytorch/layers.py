@@ -25,11 +25,11 @@ from isobatch.models.spec.runner import Layer, Rows
 
 @dataclass(frozen=True)
 class _Template:
-    """The flattened arguments of a call. ``images``: by position, which of its rows stands there."""
+    """The flattened arguments of a call."""
 
     spec: TreeSpec
     values: tuple[Any, ...]
-    images: dict[int, int]
+    images: dict[int, int]  # by position, which of its rows stands there
 
 
 class InspectableTorchRunner(TorchRunner):

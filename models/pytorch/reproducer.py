@@ -47,11 +47,9 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 @dataclass
 class _Describing:
-    """The arguments of one operation as plain values, and the arrays they refer to.
+    """The arguments of one operation as plain values, and the arrays they refer to."""
 
-    ``images``: the layer's rows as tensors, by place in ``Rows``, and where the images are in them.
-    """
-
+    # The layer's rows as tensors, by place in ``Rows``, and where the images are in them.
     images: Mapping[int, tuple[Tensor, Slot]]
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
     rows: list[str] = field(default_factory=list)

@@ -17,14 +17,14 @@ _ALIGNED_BYTES = 64  # where torch's allocator puts every tensor of its own
 
 @dataclass(frozen=True)
 class Form:
-    """All of a tensor but its values. ``offset``: elements behind an aligned address. ``scale``: of quantized ones."""
+    """All of a tensor but its values."""
 
     shape: tuple[int, ...]
     stride: tuple[int, ...]
-    offset: int
+    offset: int  # elements behind an aligned address
     dtype: torch.dtype
     device: torch.device
-    scale: float | None = None
+    scale: float | None = None  # of quantized ones
     zero_point: int = 0
 
     @classmethod
@@ -39,15 +39,12 @@ class Form:
 
 @dataclass(frozen=True)
 class Slot:
-    """Where the images are in a tensor: its form for one image ``alone`` and a ``pair``: ``axis`` differs.
-
-    ``per_image``: entries along that axis that belong to one image (12 where attention folds 12 heads into it).
-    """
+    """Where the images are in a tensor."""
 
     axis: int
-    per_image: int
-    alone: Form
-    pair: Form
+    per_image: int  # entries along that axis that belong to one image (12 where attention folds 12 heads into it)
+    alone: Form  # for one image
+    pair: Form  # for two
 
     @classmethod
     def between(cls, alone: Form, pair: Form) -> Slot | None:

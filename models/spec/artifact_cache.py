@@ -140,10 +140,10 @@ def _intact(folder: Path, files: Mapping[str, str]) -> bool:
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """What a builder may use. ``calibration`` is None for variants without static scales."""
+    """What a builder may use."""
 
     network: Network
-    calibration: Images | None
+    calibration: Images | None  # None for variants without static scales
     cache: ArtifactCache
     say: Callable[[str], None] = print  # one line of progress
 

@@ -49,28 +49,25 @@ _WIDTH = 110
 
 @dataclass(frozen=True)
 class Shrink:
-    """Axes that can be made shorter together: ``axes`` of arrays by name, down to ``least`` entries."""
+    """Axes that can be made shorter together."""
 
     what: str
-    axes: tuple[tuple[str, int], ...]
-    least: int = 1
+    axes: tuple[tuple[str, int], ...]  # (name of the array, axis)
+    least: int = 1  # entries
 
 
 @dataclass(frozen=True)
 class Case:
-    """``facts``: what the script's template reads, plain JSON values. ``arrays``: of the layer and its input rows.
-
-    ``rows``: the arrays whose first axis counts images. ``prepare(arrays)`` gives a function from arrays, in which the
-    rows may be fewer, to outputs [images, ...]. ``model``: an ONNX graph to lie beside the script, or None.
-    """
+    """All that a script needs to run one layer."""
 
     template: Literal["torch", "ort"]
-    facts: Mapping[str, Json]
-    arrays: Arrays
-    rows: tuple[str, ...]
+    facts: Mapping[str, Json]  # what the script's template reads, plain JSON values
+    arrays: Arrays  # of the layer and its input rows
+    rows: tuple[str, ...]  # the arrays whose first axis counts images
+    # Given the arrays, it gives a function from such arrays, in which the rows may be fewer, to outputs [images, ...].
     prepare: Callable[[dict[str, Any]], Run]
     shrinks: tuple[Shrink, ...] = ()
-    model: bytes | None = field(default=None, repr=False)
+    model: bytes | None = field(default=None, repr=False)  # an ONNX graph to lie beside the script, or None
 
 
 def script(template: str, facts: Mapping[str, Json]) -> str:

@@ -27,8 +27,11 @@ class Canonical:
 class Change(Plain):
     """What is done to a live network: nothing, or one of these.
 
-    ``canonical``: rules by layer. ``scales``: of this kind, from so many ``examples``. ``switches``: options of the
-    library. ``one_graph``: none of its own for a single image. ``recheck``: images up to this margin run again alone.
+    ``canonical``: rules by layer.
+    ``scales``: the kind of activation scales, taken from so many ``examples``.
+    ``switches``: options of the library.
+    ``one_graph``: none of its own for a single image.
+    ``recheck``: images up to this margin run again alone.
     """
 
     canonical: Mapping[str, Canonical] | None = None

@@ -34,8 +34,7 @@ class View(Plain):
 
     The short side is resized to ``resize`` pixels, or the picture to the (height, width) of ``resize_to``; a centre of
     ``size`` x ``size`` is cut out; and pixels of 0 to 255 times ``scale`` are normalised by ``mean`` and ``std``, one
-    for each channel in the network's order. ``forced``: a picture that has the size already is resized and cut all the
-    same. The defaults are those of ``IMAGENET``.
+    for each channel in the network's order. The defaults are those of ``IMAGENET``.
     """
 
     size: int = 224
@@ -46,7 +45,7 @@ class View(Plain):
     scale: float = UNIT
     channel_order: Literal["rgb", "bgr"] = "rgb"
     resize_to: tuple[int, int] | None = None
-    forced: bool = False
+    forced: bool = False  # a picture that has the size already is resized and cut all the same
 
     def short_side(self, size: int) -> int:
         """The short side in pixels before a centre of ``size`` is cut out: in the proportion of this view."""
@@ -59,11 +58,11 @@ IMAGENET = View()
 
 @dataclass(frozen=True)
 class Field:
-    """One array of a set of arrays: ``shape`` is one image's, ``dtype`` numpy's name."""
+    """One array of a set of arrays."""
 
     name: str
-    dtype: str
-    shape: tuple[int, ...]
+    dtype: str  # as numpy names it
+    shape: tuple[int, ...]  # of one image
 
 
 def record_type(fields: Sequence[Field]) -> np.dtype[Any]:
@@ -73,22 +72,19 @@ def record_type(fields: Sequence[Field]) -> np.dtype[Any]:
 
 @dataclass(frozen=True)
 class Images(Plain):
-    """One image set on disk: raw bytes plus what is needed to read them.
-
-    ``dtype`` is ``uint8`` (NHWC pixels, normalised on reading) or ``float32`` (NCHW, used as it is). With ``fields``
-    the set holds arrays that are used as they are: for each image the fields one after the other.
-    ``sha256`` is of the file's bytes. ``labels`` holds one class index per image, or nothing.
-    """
+    """One image set on disk: raw bytes plus what is needed to read them."""
 
     name: str
     path: str
+    # uint8: NHWC pixels, normalised on reading. float32: NCHW, used as it is. arrays: for each image the ``fields``
+    # one after the other, used as they are.
     dtype: Literal["uint8", "float32", "arrays"]
     shape: tuple[int, ...]  # (n, channels, height, width) as the network sees it; with fields: of the first
-    sha256: str
+    sha256: str  # of the file's bytes
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     scale: float = UNIT  # of pixels, before mean and std
-    labels: tuple[int, ...] | None = None
+    labels: tuple[int, ...] | None = None  # one class index per image
     unique: int | None = None  # distinct images by content
     fields: tuple[Field, ...] = ()  # of a set of arrays
     fed: str = ""  # how pictures are handed over where not as "NCHW float32": "NHWC uint8"

@@ -14,11 +14,11 @@ _CHANNELS = (1, 3, 4)  # of pictures: grey, colour, colour with transparency
 
 @dataclass(frozen=True)
 class Input:
-    """One input array: ``dtype`` as numpy names it, ``shape`` of one image, without the batch axis; None: free."""
+    """One input array."""
 
     name: str
-    dtype: str
-    shape: tuple[int | None, ...]
+    dtype: str  # as numpy names it
+    shape: tuple[int | None, ...]  # of one image, without the batch axis; None: free
     below: int | None = None  # of numbers that look up rows of a table: how many rows the smallest one has
 
     @property

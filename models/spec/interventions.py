@@ -25,18 +25,17 @@ class Widened(Protocol):
 class Products:
     """A layer whose output elements are sums of products: of a window of its input with one row of ``weight``.
 
-    ``weight``: [outputs, inputs of a group, *kernel], read-only; ``bias``: [outputs]. ``stride``, ``padding`` and
-    ``dilation``: one number for each axis of the kernel. Outputs are on axis 1 of a convolution, on the last otherwise.
-    ``rectified``: sums below 0 are replaced by 0.
+    ``stride``, ``padding`` and ``dilation``: one number for each axis of the kernel. Outputs are on axis 1 of a
+    convolution, on the last otherwise.
     """
 
-    weight: NDArray[Any]
-    bias: NDArray[Any] | None
+    weight: NDArray[Any]  # [outputs, inputs of a group, *kernel], read-only
+    bias: NDArray[Any] | None  # [outputs]
     stride: tuple[int, ...] = ()
     padding: tuple[int, ...] = ()
     dilation: tuple[int, ...] = ()
     groups: int = 1
-    rectified: bool = False
+    rectified: bool = False  # sums below 0 are replaced by 0
 
 
 @runtime_checkable

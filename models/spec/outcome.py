@@ -13,7 +13,7 @@ KINDS: tuple[OutcomeKind, ...] = ("classes", "binary", "labels", "embedding", "r
 
 @dataclass(frozen=True)
 class Leaf:
-    """One output array: the columns ``start`` to ``stop`` of a row hold one image's values, of ``shape`` and ``dtype``.
+    """One output array: the columns ``start`` to ``stop`` of a row hold its values for one image.
 
     Arrays of several types share a row in the smallest type that holds all of their values.
     """
@@ -30,8 +30,7 @@ class Outcome(Plain):
     """What is read from a row, in its columns ``start`` to ``stop`` (None: to the end).
 
     ``classes``: the largest. ``binary``: one value above ``threshold``. ``labels``: the set of those above it.
-    ``embedding``: the nearest other image of the set, by cosine. ``raw``: nothing but its bytes. ``why``: how the kind
-    was chosen, for the user. ``through``: the last operator, where margins and noise are those of what goes into it.
+    ``embedding``: the nearest other image of the set, by cosine. ``raw``: nothing but its bytes.
     """
 
     kind: OutcomeKind = "classes"
@@ -39,7 +38,8 @@ class Outcome(Plain):
     stop: int | None = None
     threshold: float = 0.0
     leaves: tuple[Leaf, ...] = ()
-    why: str = ""
+    why: str = ""  # how the kind was chosen, for the user
+    # The last operator, where margins and noise are those of what goes into it.
     through: Literal["", "Softmax", "Sigmoid"] = ""
 
     @property

@@ -8,27 +8,19 @@ from isobatch.models.spec.words import Remark
 
 @dataclass(frozen=True)
 class ResolvedWeights:
-    """Complete, finite float32 weights of one architecture.
+    """Complete, finite float32 weights of one architecture."""
 
-    ``source``: a keyword, or a file's name without its folder. ``path``: the safetensors file in the cache.
-    ``sha256``: of sorted names, types, shapes and bytes (``isobatch.models.weights.digits.weights.fingerprint``).
-    ``class_names``: one per class, or nothing. ``note``: what the user should know, "" if nothing. ``offer``: which
-    other weights may be had, and by which command. ``view``: what pictures are made into, as torchvision's entry for
-    these weights says; of weights that are not torchvision's, as its first entry for the model does, unless a file
-    beside them says it; ``view_from`` says which, ``view_assumed`` that nothing did. ``model``: with the facts that
-    the weights show, such as another number of channels. ``warnings``: code and text. ``num_classes`` None: of a
-    factory's network, which running it shows.
-    """
-
-    source: str
-    model: str
-    path: str
-    sha256: str
-    num_classes: int | None
-    note: str = ""
-    offer: str = ""
-    class_names: tuple[str, ...] = ()
+    source: str  # a keyword, or a file's name without its folder
+    model: str  # with the facts that the weights show, such as another number of channels
+    path: str  # the safetensors file in the cache
+    sha256: str  # of sorted names, types, shapes and bytes (``isobatch.models.weights.digits.weights.fingerprint``)
+    num_classes: int | None  # None: of a factory's network, which running it shows
+    note: str = ""  # what the user should know, "" if nothing
+    offer: str = ""  # which other weights may be had, and by which command
+    class_names: tuple[str, ...] = ()  # one per class, or nothing
+    # What pictures are made into, as torchvision's entry for these weights says; of weights that are not torchvision's,
+    # as a file beside them says, or else torchvision's first entry for the model.
     view: View = IMAGENET
-    view_from: str = ""
-    view_assumed: bool = False
-    warnings: tuple[Remark, ...] = ()
+    view_from: str = ""  # which of these said it
+    view_assumed: bool = False  # none did
+    warnings: tuple[Remark, ...] = ()  # code and text

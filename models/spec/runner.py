@@ -53,14 +53,12 @@ class Quantized(Protocol):
 
 @dataclass(frozen=True)
 class Layer:
-    """One leaf of the deployed computation: a module, or a node of the optimised graph.
-
-    ``signature``: layers of one signature run the same kernels on the same shapes (kind, parameters' shapes, stride,
-    types, input shapes of one image); their weights differ.
-    """
+    """One leaf of the deployed computation: a module, or a node of the optimised graph."""
 
     name: str
     kind: str  # conv2d, linear, batch-norm, add, relu, average-pool, max-pool, quantize, dequantize, flatten, ...
+    # Layers of one signature run the same kernels on the same shapes (kind, parameters' shapes, stride, types, input
+    # shapes of one image); their weights differ.
     signature: str
 
 

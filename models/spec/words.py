@@ -82,15 +82,12 @@ class Network:
 
 @dataclass(frozen=True)
 class Manifest(Plain):
-    """What a builder says of what it built. ``size_bytes`` is what a deployment would ship (weights and graph).
+    """What a builder says of what it built."""
 
-    ``recipe``: for int8 the observer, granularity, symmetry, reduce_range and types, as plain JSON values.
-    ``notes``: surprises worth a line in the report.
-    """
-
+    # For int8 the observer, granularity, symmetry, reduce_range and types, as plain JSON values.
     recipe: Mapping[str, Any]
-    size_bytes: int
-    notes: tuple[str, ...] = ()
+    size_bytes: int  # of what a deployment would ship (weights and graph)
+    notes: tuple[str, ...] = ()  # surprises worth a line in the report
 
 
 @dataclass(frozen=True)
@@ -106,10 +103,10 @@ class Artifact(Plain):
 class CudaOptions:
     """What decides on a CUDA device which kernels run. Each is ``off`` or ``on`` where nothing else is said.
 
-    ``tf32``: float32 products of 10-bit mantissas; ``default``: as torch has it (on in convolutions, off in matrix
-    products). ``cublas_workspace``: the value of CUBLAS_WORKSPACE_CONFIG, read when cuBLAS loads; ``default``: as the
-    caller's environment has it. ``deterministic``: torch.use_deterministic_algorithms, which for cuBLAS needs a
-    workspace. ``cuda_graphs``: the network recorded once for each N, and replayed.
+    ``tf32``: float32 products of 10-bit mantissas; ``default``: as torch has it (on for convolutions alone).
+    ``deterministic``: torch.use_deterministic_algorithms, which for cuBLAS needs a workspace.
+    ``cublas_workspace``: CUBLAS_WORKSPACE_CONFIG, read when cuBLAS loads; ``default``: that of the environment.
+    ``cuda_graphs``: the network recorded once for each N, and replayed.
     """
 
     tf32: str = "off"
@@ -126,43 +123,35 @@ class CudaOptions:
 
 @dataclass(frozen=True)
 class RunnerSettings(Plain):
-    """The part of a condition that an engine is opened with. ``cuda``: None on the CPU."""
+    """The part of a condition that an engine is opened with."""
 
     threads: int
     memory_format: str = "contiguous"
     device: str = "cpu"
-    cuda: CudaOptions | None = None
+    cuda: CudaOptions | None = None  # None on the CPU
 
 
 @dataclass(frozen=True)
 class GraphMade:
-    """One graph that was compiled for a network. ``images``: how many it takes: ``1``, ``2 to 15``, ``any``.
+    """One graph that was compiled for a network."""
 
-    ``size``: height and width of each. ``operations``: the libraries' operations that its code calls, by name, and
-    under ``C++`` the kernels that were written for it.
-    """
-
-    images: str
-    size: tuple[int, ...]
+    images: str  # how many it takes: ``1``, ``2 to 15``, ``any``
+    size: tuple[int, ...]  # height and width of each
     seconds: float
+    # The libraries' operations that its code calls, by name, and under ``C++`` the kernels that were written for it.
     operations: Mapping[str, int]
 
 
 @dataclass(frozen=True)
 class Effective:
-    """What really runs, measured after opening: not what was asked for.
+    """What really runs, measured after opening: not what was asked for."""
 
-    ``precision``: the type the arithmetic is done in, e.g. ``fp32`` for an fp16 graph inside casts.
-    ``int8_layers``: weight layers computed by integer kernels, of ``weight_layers``. ``note``: one sentence or "".
-    ``graphs``: those that were compiled, in the order in which calls needed them.
-    """
-
-    precision: str
+    precision: str  # the type the arithmetic is done in, e.g. ``fp32`` for an fp16 graph inside casts
     provider: str
-    int8_layers: int
+    int8_layers: int  # weight layers computed by integer kernels, of ``weight_layers``
     weight_layers: int
-    note: str = ""
-    graphs: tuple[GraphMade, ...] = ()
+    note: str = ""  # one sentence or ""
+    graphs: tuple[GraphMade, ...] = ()  # those that were compiled, in the order in which calls needed them
 
 
 class OutOfMemory(Exception):

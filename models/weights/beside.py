@@ -13,10 +13,10 @@ _GRAPHS = "onnx"  # the folder in which a hub's repository keeps graphs, below i
 
 
 class Beside(NamedTuple):
-    """``view`` None: there is nothing, or nothing that can be used. ``said``: in words, where it is from."""
+    """What the files beside the weights say of how pictures are prepared."""
 
-    view: View | None
-    said: str
+    view: View | None  # None: there is nothing, or nothing that can be used
+    said: str  # in words, where it is from
 
 
 def read_beside(file: Path) -> Beside:

@@ -20,15 +20,12 @@ TRANSFORMING = ("googlenet", "inception_v3")
 
 @dataclass(frozen=True)
 class ModelName:
-    """``architecture``: the name without facts. ``transform_input`` None: as torchvision's trained weights have it.
+    """A model's name, taken apart."""
 
-    ``code``: of a factory the first digits of the SHA-256 of what it runs.
-    """
-
-    architecture: str
+    architecture: str  # the name without facts
     channels: int = 3
-    transform_input: bool | None = None
-    code: str = ""
+    transform_input: bool | None = None  # None: as torchvision's trained weights have it
+    code: str = ""  # of a factory the first digits of the SHA-256 of what it runs
 
     @property
     def kind(self) -> Kind:

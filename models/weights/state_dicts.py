@@ -25,15 +25,12 @@ OF_FLOAT = (
 
 
 class Chosen(NamedTuple):
-    """``place``: the keys that lead to the state dict, with dots; "" where the file is one. ``others``: those beside.
-
-    ``prefix``: what was asked for and is no place, so that it must begin the tensors' names; "" otherwise.
-    """
+    """The state dict that is used, of all that a file holds."""
 
     state: State
-    place: str
-    others: tuple[str, ...]
-    prefix: str = ""
+    place: str  # the keys that lead to the state dict, with dots; "" where the file is one
+    others: tuple[str, ...]  # those beside
+    prefix: str = ""  # what was asked for and is no place, so that it must begin the tensors' names; "" otherwise
 
 
 def choose(content: Any, file: str, asked: str | None) -> Chosen:

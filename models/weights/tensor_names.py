@@ -20,15 +20,12 @@ _OLDER = (
 
 
 class Named(NamedTuple):
-    """The tensors under the architecture's names. ``notes``: what was done; ``left_out``: names that were not used;
-
-    ``others``: prefixes behind which the same names stand once more.
-    """
+    """The tensors under the architecture's names."""
 
     state: State
-    notes: tuple[str, ...]
-    left_out: tuple[str, ...]
-    others: tuple[str, ...]
+    notes: tuple[str, ...]  # what was done
+    left_out: tuple[str, ...]  # names that were not used
+    others: tuple[str, ...]  # prefixes behind which the same names stand once more
 
 
 def as_named(state: State, expected: Collection[str], asked_prefix: str = "") -> Named:

@@ -12,12 +12,12 @@ Kind = Literal["batch", "copies", "ties"]
 
 @dataclass(frozen=True)
 class RangeAsked(Opening):
-    """Every N of ``sizes`` of what is opened, for ``seconds`` at most; ``labelled``: sets that fill up the batches."""
+    """Every N of a range of what is opened."""
 
-    sizes: tuple[int, ...]
-    labelled: tuple[Images, ...]
+    sizes: tuple[int, ...]  # the N
+    labelled: tuple[Images, ...]  # sets that fill up the batches
     seed: int
-    seconds: float
+    seconds: float  # at most
     ties: bool
 
 
@@ -32,16 +32,14 @@ class Filled(Crossing):
 
 @dataclass(frozen=True)
 class Ran(Crossing):
-    """One comparison at N: of a batch of distinct images, or of copies of one, the rows whose bytes differ, and whose
-    top-1 does; of so many integer ``layers`` on rounding ties, of so many output ``elements`` those that differ.
-    """
+    """One comparison at N: of a batch of distinct images, of copies of one image, or of layers on rounding ties."""
 
     n: int
     kind: Kind
-    differing: int
-    flipped: int = 0
-    layers: int = 0
-    elements: int = 0
+    differing: int  # rows whose bytes differ; on ties output elements
+    flipped: int = 0  # rows whose top-1 differs
+    layers: int = 0  # integer layers put on ties
+    elements: int = 0  # of their output, compared
 
 
 @dataclass(frozen=True)

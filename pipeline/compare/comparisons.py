@@ -22,11 +22,11 @@ PROBES: tuple[Literal["position", "neighbours", "copies"], ...] = ("position", "
 
 @dataclass(frozen=True)
 class Pairs:
-    """One row an image, in image order: ``reference`` and ``candidate`` are [len(images), classes]."""
+    """One row an image, in image order."""
 
     images: Images
-    reference: Rows
-    candidate: Rows
+    reference: Rows  # [len(images), classes]
+    candidate: Rows  # likewise
 
 
 def comparisons(

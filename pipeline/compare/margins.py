@@ -22,18 +22,18 @@ _BATCHED: tuple[PassKind, ...] = ("batched", *PROBES)
 class Observation:
     """What one N under one condition did to each image, against its singles. Arrays are [images].
 
-    ``images``: which images of the set were run under this condition, rising; conditions of one set may have run
-    different ones. ``seen``: the image was run at this N. ``differs``: other bytes. ``flipped``: another outcome.
-    ``noise``: the largest |batched - singles| in the columns of the outcome, before its last operator where it is
-    looked through; 0 where unseen. An image seen twice has the worse of both.
+    An image seen twice has the worse of both.
     """
 
     condition: Condition
     batch_size: int
+    # Which images of the set were run under this condition, rising; conditions of one set may have run different ones.
     images: Images
-    seen: NDArray[np.bool_]
-    differs: NDArray[np.bool_]
-    flipped: NDArray[np.bool_]
+    seen: NDArray[np.bool_]  # the image was run at this N
+    differs: NDArray[np.bool_]  # other bytes
+    flipped: NDArray[np.bool_]  # another outcome
+    # The largest |batched - singles| in the columns of the outcome, before its last operator where it is looked
+    # through; 0 where unseen.
     noise: NDArray[np.float64]
 
     @property

@@ -78,12 +78,9 @@ def base(config: Config, device: str = "cpu") -> GridPoint:
 
 @dataclass
 class Caps:
-    """Which cap reaches which runtime, by what the libraries read back in a launcher started with it.
+    """Which cap reaches which runtime, by what the libraries read back in a launcher started with it."""
 
-    ``seen``: by cap, what each library said or showed, at the study's most threads.
-    """
-
-    seen: dict[str, dict[str, str]] = field(default_factory=dict)
+    seen: dict[str, dict[str, str]] = field(default_factory=dict)  # by cap: what each library said, at the most threads
     reasons: dict[str, str] = field(default_factory=dict)  # by cap: why it cannot be asked for at all
 
     def why_not(self, isa: str, runtime: str) -> str | None:

@@ -22,39 +22,30 @@ Criterion = Literal["only-candidate", "speed", "stability", "accuracy", "error",
 
 @dataclass(frozen=True, eq=False)
 class Contender:
-    """A candidate that meets every demand but cost, by what it is chosen.
-
-    ``seconds``: one a round of the race; empty where it was not raced. ``waited``: as ``ratios`` has it; empty where
-    times were steady. ``roughly``: the seconds as the passes had them.
-    ``rank``: of its stability, 0 is best. ``right``: which labelled images it answers rightly; None: not known.
-    ``error``: the median relative error against the reference; None: not known.
-    """
+    """A candidate that meets every demand but cost, by what it is chosen."""
 
     name: str
-    seconds: tuple[float, ...] = ()
-    waited: tuple[float, ...] = ()
-    roughly: float | None = None
-    rank: int = 0
-    right: NDArray[np.bool_] | None = None
-    error: float | None = None
+    seconds: tuple[float, ...] = ()  # one a round of the race; empty where it was not raced
+    waited: tuple[float, ...] = ()  # as ``ratios`` has it; empty where times were steady
+    roughly: float | None = None  # the seconds as the passes had them
+    rank: int = 0  # of its stability, 0 is best
+    right: NDArray[np.bool_] | None = None  # which labelled images it answers rightly; None: not known
+    error: float | None = None  # the median relative error against the reference; None: not known
     size: int = 0
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What is chosen, by what, and how sure that is. ``standings``: of all that were raced, towards ``leader``.
-
-    ``share``: of the resamples in which the same one is chosen; None without a race of enough rounds between several.
-    """
+    """What is chosen, by what, and how sure that is."""
 
     chosen: str
     leader: str
     decided_by: Criterion
     runner_up: str | None
-    standings: dict[str, Standing]
+    standings: dict[str, Standing]  # of all that were raced, towards ``leader``
     ratios: Ratios | None
     raced: tuple[str, ...]
-    share: float | None = None
+    share: float | None = None  # of resamples that choose the same; None without a race of enough rounds of several
     resamples: int = 0
 
     def times(self, name: str) -> Interval:

@@ -17,18 +17,14 @@ from isobatch.pipeline.records.wording import counted, number
 
 @dataclass(frozen=True)
 class Standings:
-    """Every variant and repaired self under a policy. ``failing``: what stands in its way, by name; empty for none.
-
-    ``race``: the one of the run, whatever it prices; ``raced``: those of its contestants whose calls price what the
-    policy's objective asks for, by name.
-    """
+    """Every variant and repaired self under a policy."""
 
     policy: Policy
-    race: Race | None
+    race: Race | None  # the one of the run, whatever it prices
     every: Sequence[VariantResult]
-    failing: Mapping[str, list[str]]
+    failing: Mapping[str, list[str]]  # what stands in its way, by name; empty for none
     contenders: Sequence[Contender]
-    raced: Mapping[str, Contestant]
+    raced: Mapping[str, Contestant]  # by name, those of the race whose calls price what the policy's objective asks for
 
     def find(self, name: str) -> VariantResult:
         """The variant or repaired self of that name."""

@@ -23,16 +23,13 @@ Batch = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Control(Plain):
-    """What replacing the neighbours did to one image's row. ``repeatable``: the same call gave the same bytes.
+    """What replacing the neighbours did to one image's row."""
 
-    ``moved``: batches in which the row was another; ``moved_held``: of those, with two outliers in the batch that hold
-    the range of values, so that no scale taken from the batch can be what moved it.
-    """
-
-    repeatable: bool
+    repeatable: bool  # the same call gave the same bytes
     batch_size: int
     tried: int
-    moved: int
+    moved: int  # batches in which the row was another
+    # Of those, batches in which two outliers held the range of values: no scale taken from the batch moved the row.
     moved_held: int
     change: float
     largest: float

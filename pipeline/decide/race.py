@@ -30,17 +30,14 @@ Times = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Ratios:
-    """Cost over that of the cheapest, which is 1. ``low``, ``high``: its limits at 1 - ``ALPHA``, None from few rounds.
-
-    ``resampled``: [resamples, contestants], the ratios of each resample to the leader of that resample. ``firm``: more
-    rounds would hardly narrow the limits, as most of their width is that of another race.
-    """
+    """Cost over that of the cheapest, which is 1."""
 
     ratio: NDArray[np.float64]
-    low: NDArray[np.float64] | None
+    low: NDArray[np.float64] | None  # its limits at 1 - ``ALPHA``, None from few rounds
     high: NDArray[np.float64] | None
-    resampled: NDArray[np.float64] | None
+    resampled: NDArray[np.float64] | None  # [resamples, contestants], each to the leader of its resample
     rounds: int
+    # More rounds would hardly narrow the limits, as most of their width is that of another race.
     firm: NDArray[np.bool_] | None = None
 
     @property

@@ -15,13 +15,13 @@ from isobatch.pipeline.records.study import Delivery, Repair, Study, VariantResu
 
 @dataclass(frozen=True)
 class Asked:
-    """What is to be shipped: ``native``, or with a repair its repaired self ``shown``."""
+    """What is to be shipped."""
 
     study: Study
     run: Path
     name: str
     native: VariantResult
-    shown: VariantResult
+    shown: VariantResult  # with a repair the repaired self of ``native``, else ``native``
     repair: Repair | None
     timeout_s: float
 

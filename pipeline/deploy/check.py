@@ -16,19 +16,19 @@ _MOST_CODE = 1 << 20  # bytes of a code file
 
 
 class Claim(Record):
-    """One claim of a record, whether it holds here, and what came out. ``ran``: files of the folder were run."""
+    """One claim of a record, whether it holds here, and what came out."""
 
     claim: str
     holds: bool
     outcome: str
-    ran: bool = True
+    ran: bool = True  # files of the folder were run
 
 
 @dataclass(frozen=True)
 class Checking:
-    """How to check: ``trust``: run what the folder brings, code too, even where it is not what the record names."""
+    """How to check."""
 
-    trust: bool = False
+    trust: bool = False  # run what the folder brings, code too, even where it is not what the record names
     timeout_s: float = TIMEOUT_S
     say: Callable[[str], None] = lambda text: None
 

@@ -49,12 +49,12 @@ class NoDeployment(Exception):
 
 @dataclass(frozen=True)
 class Deployed:
-    """What was shipped, and where its artifact came from, in words. ``notes``: what a user should know at once."""
+    """What was shipped, and where its artifact came from, in words."""
 
     record: VerificationRecord
     folder: Path
     origin: str
-    notes: tuple[str, ...]
+    notes: tuple[str, ...]  # what a user should know at once
 
 
 def deploy(study: Study, run: Path, variant: str | None, folder: Path, timeout_s: float, say: Say) -> Deployed:

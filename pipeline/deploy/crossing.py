@@ -12,19 +12,19 @@ from isobatch.pipeline.workers.wire import Crossing
 
 @dataclass(frozen=True)
 class WriteAsked(Crossing):
-    """A variant, or its repaired self made by ``change`` , to be written into ``folder``."""
+    """A variant, or its repaired self, to be written into ``folder``."""
 
     variant: str
     artifact: Artifact
     settings: RunnerSettings
     images: Images
-    change: Change
+    change: Change  # what makes the repaired self
     folder: str
 
 
 @dataclass(frozen=True)
 class Written(Crossing):
-    """``serving``: what has to be set; ``sha256``: of the graph, where it was rewritten."""
+    """What the written variant needs beside its files."""
 
-    serving: Mapping[str, Any]
-    sha256: str | None
+    serving: Mapping[str, Any]  # what has to be set
+    sha256: str | None  # of the graph, where it was rewritten

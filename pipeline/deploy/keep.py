@@ -33,18 +33,15 @@ class Setting:
 
 @dataclass(frozen=True)
 class Kept(Crossing):
-    """One variant's artifact on one input set, as the study had it.
-
-    ``digests``: SHA-256 of its files by name. ``images``: those of the set; ``view``: how pictures became images.
-    """
+    """One variant's artifact on one input set, as the study had it."""
 
     variant: str
     inputs: str
     artifact: Artifact
-    digests: Mapping[str, str]
+    digests: Mapping[str, str]  # SHA-256 of its files by name
     setting: Setting
-    images: Images
-    view: dict[str, Any]
+    images: Images  # those of the set
+    view: dict[str, Any]  # how pictures became images
     outcome: str = "classes"
     batch_axes: dict[str, int] = field(default_factory=dict)  # of inputs whose batch is not the first axis
 

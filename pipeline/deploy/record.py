@@ -36,7 +36,7 @@ class Preprocessing(Record):
     """From a picture to the network's input, as ``isobatch.models.spec.images.View`` says it at one height and width.
 
     The picture is resized so that its short side has ``short_sides`` pixels (of height and width), or to the (height,
-    width) of ``resize_to``; the centre is cut out; then (pixel x scale - mean) / std. ``scale`` None: pixel / 255.
+    width) of ``resize_to``; the centre is cut out; then (pixel x scale - mean) / std.
     """
 
     height: int = Field(ge=1, le=65536)
@@ -47,12 +47,12 @@ class Preprocessing(Record):
     interpolation: Literal["bilinear", "bicubic", "nearest"]
     mean: tuple[Real, ...]
     std: tuple[Real, ...]
-    scale: Real | None = None
+    scale: Real | None = None  # None: 1 / 255
     channel_order: Literal["rgb", "bgr"] = "rgb"
 
 
 class ServedInput(Record):
-    """One of the arrays that a network takes: ``dtype`` as numpy names it, ``shape`` of one image, as verified."""
+    """One of the arrays that a network takes."""
 
     name: str = Field(max_length=200)
     dtype: Literal[
@@ -69,34 +69,30 @@ class ServedInput(Record):
         "int64",
         "bool",
     ]
-    shape: tuple[Annotated[int, Field(ge=1)], ...] = Field(max_length=8)
+    shape: tuple[Annotated[int, Field(ge=1)], ...] = Field(max_length=8)  # of one image, as verified
 
 
 class Serving(Record):
-    """``settings.json``: what the loader sets. ``shape``: of one image, as verified: channels, height, width.
-
-    ``inputs``: of a network that takes other arrays than pictures; ``shape`` is then that of the first.
-    ``batch_axes``: where the batch was in the file that it was made from; here it is the first axis. ``fed``: how it
-    takes pictures where not as ``NCHW float32``. ``outcome``: what its answer is. ``largest_batch``: larger calls are
-    split. ``batch_size``: at which it is cheapest here. ``environment``: caps on instruction sets that it was measured
-    under. ``preprocessing``: None where it takes no pictures. ``switches``: documented ones of the library, turned for
-    it.
-    """
+    """``settings.json``: what the loader sets."""
 
     runtime: Literal["torch", "onnxruntime"]
     threads: int = Field(ge=1, le=1024)
     streams: int = Field(default=1, ge=1, le=1024)
-    largest_batch: int = Field(ge=1, le=4096)
-    batch_size: int = Field(ge=1, le=4096)
-    shape: tuple[int, ...] = Field(max_length=8)
+    largest_batch: int = Field(ge=1, le=4096)  # larger calls are split
+    batch_size: int = Field(ge=1, le=4096)  # at which it is cheapest here
+    shape: tuple[int, ...] = Field(max_length=8)  # of one image, as verified: channels, height, width
+    # Of a network that takes other arrays than pictures; ``shape`` is then that of the first.
     inputs: tuple[ServedInput, ...] = Field(default=(), max_length=64)
+    # Where the batch was in the file that it was made from; here it is the first axis.
     batch_axes: dict[Annotated[str, Field(max_length=200)], int] = Field(default={}, max_length=64)
+    # How it takes pictures where not as ``NCHW float32``.
     fed: str = Field(default="", pattern=r"^(|(NCHW|NHWC) [a-z0-9]{3,8})$")
-    outcome: OutcomeKind = "classes"
+    outcome: OutcomeKind = "classes"  # what its answer is
     type: Literal["float64", "float32", "float16", "bfloat16"] = "float32"
     memory_format: Literal["contiguous", "channels_last"] = "contiguous"
     engine: str = Field(default="x86", pattern=r"^[a-z0-9]{1,20}$")
     optimise: bool = True
+    # Documented switches of the library that are turned for it.
     switches: dict[
         Literal[
             "deterministic_algorithms",
@@ -110,6 +106,7 @@ class Serving(Record):
         bool | Annotated[str, Field(pattern=_CAP)],
     ] = Field(default={})
     compiled: bool = False  # torch.compile makes code of it where it is loaded
+    # Caps on instruction sets that it was measured under.
     environment: dict[
         Literal[
             "ATEN_CPU_CAPABILITY",
@@ -121,7 +118,7 @@ class Serving(Record):
         ],
         Annotated[str, Field(pattern=_CAP)],
     ] = Field(default={})
-    preprocessing: Preprocessing | None
+    preprocessing: Preprocessing | None  # None where it takes no pictures
     preprocessing_measured: bool  # False: the images of the study came as an array, and pictures were never read
 
     def text(self) -> bytes:
@@ -130,15 +127,13 @@ class Serving(Record):
 
 
 class StoredInputs(Record):
-    """The images that the claims were checked on: an .npy file [n, ...], or an .npz file with an array for each input.
-
-    ``drawn``: so many of them, the last ones, are no images but noise: the set had too few to fill the largest batch.
-    """
+    """The images that the claims were checked on: an .npy file [n, ...], or an .npz file, an array for each input."""
 
     name: str = Field(max_length=200)
     file: str = Field(pattern=_IMAGES)
     sha256: str = Field(pattern=SHA)
     n: int = Field(ge=1)
+    # So many of them, the last ones, are no images but noise: the set had too few to fill the largest batch.
     drawn: int = Field(default=0, ge=0)
 
 
@@ -152,10 +147,7 @@ class Output(Record):
 
 
 class VerificationRecord(Record):
-    """What was verified of a deployment, where, and at what price.
-
-    ``batch_invariant``: claimed over every N of ``outputs``. ``run``: the study it was shipped from.
-    """
+    """What was verified of a deployment, where, and at what price."""
 
     kind: Literal["isobatch-verification"] = "isobatch-verification"
     schema_version: Literal[2] = SCHEMA_VERSION
@@ -164,11 +156,11 @@ class VerificationRecord(Record):
     variant: str
     model: str
     weights_sha256: str
-    run: str | None = None
+    run: str | None = None  # the study it was shipped from
     files: list[StoredFile] = Field(min_length=1)
     serving: Serving
     inputs: list[StoredInputs] = Field(min_length=1, max_length=64)
-    batch_invariant: bool
+    batch_invariant: bool  # claimed over every N of ``outputs``
     outputs: list[Output] = Field(min_length=1, max_length=65536)
     n_comparisons: int
     repair: Repair | None = None

@@ -41,14 +41,11 @@ class ServeError(Exception):
 
 
 class Served(Record):
-    """What a fresh process made of all images at one N: SHA-256 of the outputs, plain and with a batch rotated.
-
-    ``rotated``: None where that was not run, at N that are neither a power of two nor the largest.
-    """
+    """What a fresh process made of all images at one N: SHA-256 of the outputs, plain and with a batch rotated."""
 
     n: int
     plain: str = Field(pattern=SHA)
-    rotated: str | None = Field(pattern=SHA)
+    rotated: str | None = Field(pattern=SHA)  # None at N that are neither a power of two nor the largest: not run
     peak_bytes: int
 
     @property
@@ -59,15 +56,12 @@ class Served(Record):
 
 @dataclass(frozen=True)
 class Files:
-    """What runs: ``model`` by name, and the code beside it (None: our own templates).
-
-    ``digests``: of the model's files and of the images, which are copied only if they are these.
-    """
+    """What runs: ``model`` by name, and the code beside it (None: our own templates)."""
 
     serving: Serving
     model: Mapping[str, Path]
     code: Mapping[str, bytes] | None = None
-    digests: Mapping[Path, str] | None = None
+    digests: Mapping[Path, str] | None = None  # of the model's files and the images, which are copied only if as these
 
     def copied(self, folder: Path, images: Path) -> None:
         """Put everything into the folder. Raises ServeError where a file is no longer what it was."""

@@ -21,16 +21,16 @@ PassKind = Literal["singles", "batched", "position", "neighbours", "copies", "re
 class Pass:
     """One way through the images ``start`` to ``stop`` of a set, ``batch_size`` at a time.
 
-    ``position``: every batch rotated by ``rotation`` places (rows are kept in the images' own order). ``neighbours``:
-    the last image of every batch replaced by ``neighbour`` (its row is not kept). ``copies``: every batch filled with
-    copies of its first image. ``repeat``: batches already run, once more in the same process. ``stop - start`` is a
-    multiple of batch_size.
+    ``position``: every batch rotated by ``rotation`` places (rows are kept in the images' own order).
+    ``neighbours``: the last image of every batch replaced by ``neighbour`` (its row is not kept).
+    ``copies``: every batch filled with copies of its first image.
+    ``repeat``: batches already run, once more in the same process.
     """
 
     kind: PassKind
     batch_size: int
     start: int
-    stop: int
+    stop: int  # ``start`` and a multiple of ``batch_size``
     rotation: int = 1
     neighbour: str = NEIGHBOURS[0]
 
@@ -78,29 +78,25 @@ def differing_rows(reference: NDArray[Any], candidate: NDArray[Any]) -> NDArray[
 
 @dataclass(frozen=True)
 class Evidence:
-    """The outputs of one job: a variant on one input set, or a part of it, under one condition, in one round.
-
-    ``rows`` gives, by a pass's id, (indices into ``Pass.images``; those rows [indices, classes], in the network's own
-    type): of the singles all, of another pass those whose bytes differ from the singles, or whose image was not run
-    alone. What is stored is read anew each time: the rows of a whole study are never held at once. ``call_s``: seconds
-    of each call of a pass, of the wall clock or of the device's; ``warm_up_s``: of each call that went ahead
-    unrecorded. ``device_memory``: bytes by the device's own counters (``Clocked``).
-    """
+    """The outputs of one job: a variant on one input set, or a part of it, under one condition, in one round."""
 
     variant: str
     inputs: str
     round: int
     passes: tuple[Pass, ...]
+    # By a pass's id (indices into ``Pass.images``; those rows [indices, classes], in the network's own type): of the
+    # singles all, of another pass those whose bytes differ from the singles, or whose image was not run alone. What is
+    # stored is read anew each time: the rows of a whole study are never held at once.
     rows: Callable[[str], Rows]
-    call_s: Mapping[str, tuple[float, ...]]
+    call_s: Mapping[str, tuple[float, ...]]  # seconds of each call of a pass, of the wall clock or of the device's
     effective: Mapping[str, Any]
     clips: Mapping[str, tuple[int, int]] | None  # by quantized layer how many values are at a clip limit, of how many
     peak_memory_bytes: int
     readback: Mapping[str, str]  # what the libraries say of the ISA, threads and settings in effect
     machine: str = ""  # what decides bits where it ran: processor, caps, versions (``environment.machine``)
     whole: str = ""  # of evidence of one part of a set: the id of the job that was cut
-    device_memory: Mapping[str, int] | None = None
-    warm_up_s: tuple[float, ...] = ()
+    device_memory: Mapping[str, int] | None = None  # bytes by the device's own counters (``Clocked``)
+    warm_up_s: tuple[float, ...] = ()  # of each call that went ahead unrecorded
     outcome: Outcome = CLASSES  # what is read from a row
 
     @property

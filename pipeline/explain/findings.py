@@ -25,21 +25,18 @@ def why_closed(runner: Any, variant: str) -> str:
 
 @dataclass
 class LayerFinding:
-    """What replaying one layer showed. ``differing``: output elements whose bytes depend on N, by batch size.
-
-    ``largest``: |value| of the rows alone. ``digests``: by N one for each row, over all that was tried.
-    """
+    """What replaying one layer showed."""
 
     layer: Layer
-    differing: dict[int, int] = field(default_factory=dict)
+    differing: dict[int, int] = field(default_factory=dict)  # output elements whose bytes depend on N, by batch size
     tried: int = 0
     max_abs: float = 0.0
     max_ulp: float = 0.0
     found_by: str | None = None
     replayable: bool = True
     inherited: tuple[int, ...] = ()  # batch sizes at which only a sibling differed
-    largest: float = 0.0
-    digests: dict[int, NDArray[Any]] = field(default_factory=dict)
+    largest: float = 0.0  # |value| of the rows alone
+    digests: dict[int, NDArray[Any]] = field(default_factory=dict)  # by N one for each row, over all that was tried
 
     @property
     def batch_sizes(self) -> list[int]:

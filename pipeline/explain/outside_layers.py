@@ -22,11 +22,11 @@ _FEW = 4  # images by which the whole network is asked whether neighbours move a
 
 @dataclass(frozen=True)
 class Around:
-    """A module to be called an origin. ``moved``: elements of a row that other neighbours changed at one N."""
+    """A module to be called an origin."""
 
     layer: Layer
     inputs: Rows
-    moved: int
+    moved: int  # elements of a row that other neighbours changed at one N
 
 
 def outside(runner: Any, located: Located, images: NDArray[np.float32], batch_sizes: Sequence[int]) -> list[Around]:

@@ -6,20 +6,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Search:
-    """The bounds of one search. None is a time.
+    """The bounds of one search. No bound is a time."""
 
-    ``rows``: images captured, at most. ``draws``: sets of drawn rows for each layer, at most; after the first, no
-    further one once a layer has been tried on ``elements`` output elements or is known to depend on N. ``every_layer``:
-    drawn rows for each layer, not only for one of each signature. ``ties``: placements of an integer layer on rounding
-    ties. ``every_n``: all N up to the images captured, not only the study's.
-    """
-
-    rows: int
+    rows: int  # images captured, at most
+    # Sets of drawn rows for each layer, at most; after the first, no further one once a layer has been tried on
+    # ``elements`` output elements or is known to depend on N.
     draws: int
     elements: int
-    every_layer: bool
-    ties: int
-    every_n: bool
+    every_layer: bool  # drawn rows for each layer, not only for one of each signature
+    ties: int  # placements of an integer layer on rounding ties
+    every_n: bool  # all N up to the images captured, not only the study's
 
     def batch_sizes(self, asked: Sequence[int], captured: int) -> list[int]:
         """The N at which layers are replayed, ascending: those asked for, up to the images captured, or else these."""

@@ -22,7 +22,7 @@ from isobatch.pipeline.inputs.storing import in_channels
 
 @dataclass(frozen=True)
 class _Pictures:
-    """The picture files below ``root``, by index, as candidates and with their labels."""
+    """The picture files below a folder, by index, as candidates and with their labels."""
 
     root: Path
     files: list[Path]

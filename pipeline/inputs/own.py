@@ -33,9 +33,9 @@ _SUFFIXES = {"folder": "u8", "npy": "raw"}
 
 @dataclass(frozen=True)
 class Own:
-    """What is known of the user's images before any is chosen. ``kind`` is "folder" or "npy"."""
+    """What is known of the user's images before any is chosen."""
 
-    kind: str
+    kind: str  # "folder" or "npy"
     name: str
     source: str
     candidates: Candidates

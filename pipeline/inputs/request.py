@@ -30,24 +30,20 @@ class InputError(ValueError):
 
 @dataclass(frozen=True)
 class SetsAsked(Crossing):
-    """Which images, how many, and for which weights.
-
-    ``images`` None means 16, and 4 for the seed set. ``image_size`` has no say over the seed set (400 by its recipe)
-    and over a .npy file (its own). ``class_names`` turn folder names into labels; ``num_classes`` bounds an index.
-    """
+    """Which images, how many, and for which weights."""
 
     asked: str  # auto | seed | digits | photos | a folder | a .npy file
     folder: Path  # where the prepared files go
     weights: str = "digits"  # digits | imagenet-v1 | imagenet-v2 | random | anything else: a file
-    images: int | None = None
-    image_size: Size = 224
+    images: int | None = None  # None: 16, and 4 for the seed set
+    image_size: Size = 224  # without a say over the seed set (400 by its recipe) and over a .npy file (its own)
     channels: int = 3  # of the network's images
     view: View = IMAGENET  # how pictures are resized and normalised; its own size is not asked
     layout: str | None = None  # of arrays: "nchw" or "nhwc"; None: as their shape says
     seed: int = 42069
     quick: bool = False  # auto: the seed set only
-    class_names: tuple[str, ...] | None = None
-    num_classes: int | None = None
+    class_names: tuple[str, ...] | None = None  # they turn folder names into labels
+    num_classes: int | None = None  # it bounds an index
     class_order: str | None = None  # "text" or "number": labels by the folders' order, not by what they are called
     labels_file: str | None = None  # of labels beside the images
     classes_file: str | None = None  # of the names of classes, read in the worker
@@ -70,31 +66,27 @@ class Labelled(Crossing):
 
 @dataclass(frozen=True)
 class PreparedSet:
-    """One set, ready to run.
-
-    ``calibration`` is None where the images do not suffice; ``calibration_note`` then says why and
-    ``calibration_remedy`` what would change that. ``labelled`` prepares the labelled set when it is called.
-    """
+    """One set, ready to run."""
 
     record: InputSet
     evaluation: Images
-    calibration: Images | None
-    calibration_note: str
-    calibration_remedy: str = ""
-    labelled: Callable[[], Labelled] | None = None
+    calibration: Images | None  # None where the images do not suffice
+    calibration_note: str  # why not
+    calibration_remedy: str = ""  # what would change that
+    labelled: Callable[[], Labelled] | None = None  # prepares the labelled set when it is called
     warnings: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True)
 class SetStored(Crossing):
-    """A ``PreparedSet`` on its way out of the worker: ``labelled`` as whether there are any."""
+    """A ``PreparedSet`` on its way out of the worker."""
 
     record: InputSet
     evaluation: Images
     calibration: Images | None
     calibration_note: str
     calibration_remedy: str
-    labelled: bool
+    labelled: bool  # whether there are any
     warnings: tuple[Remark, ...]
 
 

@@ -8,14 +8,11 @@ NATIVE = "native"
 
 @dataclass(frozen=True)
 class Cap:
-    """One cap. ``needs``: processor features without which it cannot be asked for (a library may trust it blindly).
+    """One cap."""
 
-    ``hides``: features, in the kernel's words, that code under the cap does not use. ``variables``: read by a library
-    only before its first operation, so they belong to the environment a launcher starts with.
-    """
-
-    needs: tuple[str, ...]
-    hides: tuple[str, ...]
+    needs: tuple[str, ...]  # processor features without which it cannot be asked for (a library may trust it blindly)
+    hides: tuple[str, ...]  # features, in the kernel's words, that code under the cap does not use
+    # Read by a library only before its first operation, so they belong to the environment a launcher starts with.
     variables: Mapping[str, str]
 
 

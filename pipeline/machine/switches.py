@@ -10,21 +10,16 @@ TORCH, ORT = "torch", "onnxruntime"
 
 @dataclass(frozen=True)
 class Switch:
-    """One switch of some runtimes. ``environment``: variables, which act only before libraries load.
-
-    ``options``: what the runtime's ``switches:turned`` is given. ``reads``: the key of its read-back that must then be
-    ``expected``; "" where the library tells nobody. ``one_thread``: it runs on one thread, whatever was asked.
-    ``compiled``: it is one of torch's compiler, and of the variants that are compiled.
-    """
+    """One switch of some runtimes."""
 
     name: str
     runtimes: tuple[str, ...]
-    reads: str = ""
+    reads: str = ""  # the key of its read-back that must then be ``expected``; "" where the library tells nobody
     expected: str = ""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    options: Mapping[str, Any] = field(default_factory=dict)
-    one_thread: bool = False
-    compiled: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)  # variables, which act only before libraries load
+    options: Mapping[str, Any] = field(default_factory=dict)  # what the runtime's ``switches:turned`` is given
+    one_thread: bool = False  # it runs on one thread, whatever was asked
+    compiled: bool = False  # it is one of torch's compiler, and of the variants that are compiled
 
 
 def _variable(name: str, value: str, reads: str = "", expected: str = "", compiled: bool = False) -> Switch:

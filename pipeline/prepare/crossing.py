@@ -14,16 +14,16 @@ from isobatch.pipeline.workers.wire import Crossing
 
 @dataclass(frozen=True)
 class NetworkAsked(Crossing):
-    """The weights ``name`` of ``model``, or the file ``onnx``, of which a checked copy goes to ``folder``."""
+    """Weights of a model, or an ONNX file."""
 
-    name: str = "auto"
+    name: str = "auto"  # of the weights
     model: str = ""
     onnx: str | None = None
     cache: str = ""
     offline: bool = True
     state_dict: str | None = None
     batch_axes: Mapping[str, int] = field(default_factory=dict)
-    folder: str = ""
+    folder: str = ""  # where a checked copy of the ONNX file goes
 
 
 @dataclass(frozen=True)
@@ -35,43 +35,34 @@ class ExportAsked(NetworkAsked):
 
 @dataclass(frozen=True)
 class NetworkFound(ResolvedWeights, Crossing):
-    """The network under study, verified. Of an ONNX file ``path`` is empty, and there are besides:
+    """The network under study, verified. The fields are those of an ONNX file, whose ``path`` is empty."""
 
-    ``onnx_path``: the checked copy; ``fixed_size``: height and width that its graph takes, where it takes no others;
-    ``interface``: its inputs; ``quantized``: how many of its nodes are quantized.
-    """
-
-    onnx_path: str | None = None
+    onnx_path: str | None = None  # the checked copy
     onnx_sha256: str | None = None
-    fixed_size: tuple[int, int] | None = None
-    interface: tuple[Input, ...] = ()
-    quantized: int = 0
+    fixed_size: tuple[int, int] | None = None  # height and width that its graph takes, where it takes no others
+    interface: tuple[Input, ...] = ()  # its inputs
+    quantized: int = 0  # how many of its nodes are quantized
 
 
 @dataclass(frozen=True)
 class TrialAsked(Crossing):
-    """Whether the network takes each of these sets of images, and what it answers. ``outcome``: of what kind.
-
-    ``cache``: where a graph of it is kept, if one has to be made.
-    """
+    """Whether the network takes each of these sets of images, and what it answers."""
 
     network: Network
     images: tuple[Images, ...]
-    outcome: str
-    cache: str = ""
+    outcome: str  # of what kind
+    cache: str = ""  # where a graph of it is kept, if one has to be made
 
 
 @dataclass(frozen=True)
 class Trial(Crossing):
-    """``refusal``: why it takes none of the images, or None. ``onnx_sha256``: of the checked copy, which was
-    ``rewritten`` where the graph had to be changed for them. ``exported``: the graph of a torch network that takes them
-    in types of its own alone, to be studied in its place.
-    """
+    """What the network answered."""
 
-    refusal: str | None
+    refusal: str | None  # why it takes none of the images, or None
     outcome: Outcome | None
-    rewritten: bool = False
-    onnx_sha256: str | None = None
+    rewritten: bool = False  # the graph had to be changed for the images
+    onnx_sha256: str | None = None  # of the checked copy
+    # The graph of a torch network that takes the images in types of its own alone, to be studied in its place.
     exported: str | None = None
 
 
@@ -86,10 +77,10 @@ class SizesAsked(Crossing):
 
 @dataclass(frozen=True)
 class BuildAsked(Crossing):
-    """One variant's artifact, kept under ``fields`` in the cache at ``cache``."""
+    """One variant's artifact, to be built and kept in the cache."""
 
     variant: str
-    fields: Mapping[str, Any]
+    fields: Mapping[str, Any]  # its key in the cache
     network: Network
     calibration: Images | None
     cache: str

@@ -8,12 +8,10 @@ ORDER = ("evidence", "accuracy", "explanation", "race", "range")
 
 @dataclass(frozen=True)
 class After:
-    """What follows the stage that is running: ``cost`` in rough seconds, which the pace so far scales, and ``seconds``
-    that no pace changes, as those of a race.
-    """
+    """What follows the stage that is running."""
 
-    cost: float = 0.0
-    seconds: float = 0.0
+    cost: float = 0.0  # in rough seconds, which the pace so far scales
+    seconds: float = 0.0  # that no pace changes, as those of a race
 
 
 NOTHING = After()

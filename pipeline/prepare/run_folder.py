@@ -29,12 +29,12 @@ _MOST_BYTES = 1 << 20
 
 @dataclass
 class Run:
-    """One run's folder, locked to this process. ``resumed``: an unfinished run of the same configuration goes on."""
+    """One run's folder, locked to this process."""
 
     folder: Path
     digest: str
     created_utc: str
-    resumed: bool
+    resumed: bool  # an unfinished run of the same configuration goes on
     _lock: IO[bytes]
     _first: bool = False  # no run was in the folder before
     _made: bool = False  # nor was there a folder

@@ -15,19 +15,16 @@ from isobatch.pipeline.workers.wire import Crossing
 
 @dataclass(frozen=True)
 class Opening(Crossing):
-    """What a worker opens as it is shipped: a variant, or its repaired self made again.
-
-    ``examples``: on which the repair was found; ``most``: the largest N that it is given.
-    """
+    """What a worker opens as it is shipped: a variant, or its repaired self made again."""
 
     variant: str
     settings: RunnerSettings
     artifact: Artifact
     images: Images
-    examples: Images
+    examples: Images  # on which the repair was found
     delivery: Remade | None
     outcome: Outcome = field(default=CLASSES, kw_only=True)
-    most: int = field(kw_only=True)
+    most: int = field(kw_only=True)  # the largest N that it is given
 
 
 @contextmanager
@@ -65,11 +62,8 @@ class TurnAsked(Crossing):
 
 @dataclass(frozen=True)
 class Turn(Crossing):
-    """The timed calls of one turn: seconds of each, and how long its threads waited (None: the kernel does not tell).
+    """The timed calls of one turn."""
 
-    ``peak_memory_bytes``: the most that the worker has held so far; 0 where the kernel does not tell.
-    """
-
-    seconds: tuple[float, ...]
-    waited_s: tuple[float | None, ...]
-    peak_memory_bytes: int
+    seconds: tuple[float, ...]  # of each call
+    waited_s: tuple[float | None, ...]  # how long the threads of each call waited; None: the kernel does not tell
+    peak_memory_bytes: int  # the most that the worker has held so far; 0 where the kernel does not tell

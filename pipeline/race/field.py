@@ -19,18 +19,14 @@ slow with some engines, and the passes do not know."""
 
 @dataclass(frozen=True)
 class Wanted:
-    """One to be raced: its record, the N to try, seconds an image as the passes had it, bytes as the passes had them.
-
-    ``admissible``: it meets every demand; else it is there for the price of stability. ``doubted``: in the passes it is
-    clearly slower, and it is raced only where calls in turn say otherwise.
-    """
+    """One to be raced."""
 
     variant: VariantResult
-    sizes: tuple[int, ...]
-    seconds: float
-    memory_bytes: int
-    admissible: bool
-    doubted: bool = False
+    sizes: tuple[int, ...]  # the N to try
+    seconds: float  # an image, as the passes had it
+    memory_bytes: int  # as the passes had it
+    admissible: bool  # it meets every demand; else it is there for the price of stability
+    doubted: bool = False  # in the passes it is clearly slower, and it is raced only where calls in turn say otherwise
 
 
 def field(

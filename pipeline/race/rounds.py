@@ -23,20 +23,17 @@ Round = dict[str, tuple[float, float]]
 
 @dataclass(eq=False)
 class Entry:
-    """A contestant in the race, its N, and what became of it. ``limit_s``: of one turn; ``open_s``: of opening it.
-
-    ``call_s`` and ``waited_s``: of its call in each round that counts, and how long that call's threads waited for a
-    core, all together (0 where the kernel does not tell). ``tried_s``: seconds an image at each N of its preliminary.
-    """
+    """A contestant in the race, its N, and what became of it."""
 
     name: str
     contestant: Contestant
     batch_size: int
-    limit_s: float
-    open_s: float
-    call_s: list[float] = field(default_factory=list)
+    limit_s: float  # of one turn
+    open_s: float  # of opening it
+    call_s: list[float] = field(default_factory=list)  # of its call in each round that counts
+    # How long that call's threads waited for a core, all together; 0 where the kernel does not tell.
     waited_s: list[float] = field(default_factory=list)
-    tried_s: dict[int, float] = field(default_factory=dict)
+    tried_s: dict[int, float] = field(default_factory=dict)  # seconds an image at each N of its preliminary
     peak_memory_bytes: int = 0
     dropped: str | None = None
     restarted: bool = False
@@ -79,11 +76,11 @@ class Entry:
 
 @dataclass
 class Tally:
-    """How the rounds went. ``rounds``: those that count; ``disturbed``: those that were, of ``run`` in all."""
+    """How the rounds went."""
 
-    rounds: int = 0
-    run: int = 0
-    disturbed: int = 0
+    rounds: int = 0  # those that count
+    run: int = 0  # in all
+    disturbed: int = 0  # of all
     waited_s: float = 0.0
     seconds: float = 0.0
 

@@ -44,8 +44,9 @@ COPIES = "copies"
 
 
 class Condition(Record):
-    """What is fixed while N changes. ``position``: by how many places the images of a batch are rotated.
+    """What is fixed while N changes.
 
+    ``position``: by how many places the images of a batch are rotated.
     ``neighbours``: ``natural`` (the images that follow in the set), what replaced the last image of each batch, or
     ``copies`` (the batch holds one image only).
     """
@@ -144,8 +145,9 @@ class Fingerprint(Record):
 
 
 class Margin(Record):
-    """The margin screen: an estimate from observation. ``observed_noise``: largest |batched - singles| in logits.
+    """The margin screen: an estimate from observation.
 
+    ``observed_noise``: largest |batched - singles| in logits.
     ``exposed_images``: indices of images whose top-1 margin does not exceed twice the noise seen on the *other* images.
     """
 
@@ -236,8 +238,10 @@ class AccuracyDrop(Record):
 class AccuracyAtN(Record):
     """Top-1 of the same ``n`` distinct labelled images, batched at one N and alone. Shares, not points.
 
-    ``changed``: images whose top-1 class is not that of their singles, right or wrong. ``change``: batched minus
-    singles, with its exact paired 95 % limits. ``mcnemar_p``: exact, two-sided; ``mcnemar_holm``: corrected over N.
+    ``changed``: images whose top-1 class is not that of their singles, right or wrong.
+    ``change``: batched minus singles, with its exact paired 95 % limits.
+    ``mcnemar_p``: exact, two-sided.
+    ``mcnemar_holm``: corrected over N.
     """
 
     batch_size: int = Field(ge=2)
@@ -300,9 +304,11 @@ class Cost(Record):
 
 
 class GraphMade(Record):
-    """One graph that was compiled. ``images``: how many it takes: ``1``, ``2 to 15``, ``any``.
+    """One graph that was compiled.
 
-    ``size``: height and width of each. ``operations``: what its code calls, by name; ``C++``: kernels written for it.
+    ``images``: how many it takes: ``1``, ``2 to 15``, ``any``.
+    ``size``: height and width of each.
+    ``operations``: what its code calls, by name; ``C++``: kernels written for it.
     """
 
     images: str
@@ -339,9 +345,12 @@ class Origin(Record):
 
     ``elements_differing`` of ``elements_tried`` output elements differed between N = 1 and some N = k, over captured
     and drawn data; 0 where only a sibling (a layer of the same kernels and shapes) or provoked rounding ties gave it
-    away, as ``found_by`` says. ``max_abs_relative``: ``max_abs`` over the largest |output| of the rows alone; None
-    where only other data than the study's images show a difference. ``classes``: batch sizes whose rows were bitwise
-    equal to one another in this layer; what only rounding ties told apart from N = 1 is one class.
+    away, as ``found_by`` says.
+
+    ``max_abs_relative``: ``max_abs`` over the largest |output| of the rows alone; None where only other data than the
+    study's images show a difference.
+    ``classes``: batch sizes whose rows were bitwise equal to one another in this layer; what only rounding ties told
+    apart from N = 1 is one class.
     """
 
     layer: str
@@ -426,7 +435,8 @@ RepairState = Literal["holds", "holds-top1", "fails", "out-of-time", "not-tried"
 class Delivery(Record):
     """What ``deploy`` needs to make a repaired network again; written without what is at its default.
 
-    ``inputs``: the set whose first images were the examples. ``sha256``: of the rewritten graph, where it is one.
+    ``inputs``: the set whose first images were the examples.
+    ``sha256``: of the rewritten graph, where it is one.
     """
 
     inputs: str
@@ -440,9 +450,11 @@ class Delivery(Record):
 
 
 class RangeFailure(Record):
-    """Where the claim of a range does not hold. ``kind``: a batch of distinct images, copies of one, or rounding ties.
+    """Where the claim of a range does not hold.
 
-    ``differing``: rows whose bytes differ, and on ties output elements of layers; ``flipped``: rows with another top-1.
+    ``kind``: a batch of distinct images, copies of one, or rounding ties.
+    ``differing``: rows whose bytes differ, and on ties output elements of layers.
+    ``flipped``: rows with another top-1.
     """
 
     batch_size: int
@@ -470,8 +482,9 @@ class RangeTies(Record):
 class Range(Record):
     """What is chosen, verified at every N in the setting that is shipped: a batch of images and copies of one at each.
 
-    ``to``: the claim holds at every N of ``sizes`` (and 1) up to this one. ``batch_size``: the N that was recommended
-    when it was run: a failure up to there is one of what is shipped. ``stopped``: why not all of ``sizes`` were run.
+    ``to``: the claim holds at every N of ``sizes`` (and 1) up to this one.
+    ``batch_size``: the N that was recommended when it was run: a failure up to there is one of what is shipped.
+    ``stopped``: why not all of ``sizes`` were run.
     """
 
     claim: Literal["same-bytes", "same-top1"]
@@ -493,8 +506,10 @@ class Range(Record):
 class Repair(Record):
     """One rung of the ladder applied to a variant: verified bitwise over ``scope``, priced against the native variant.
 
-    Ratios are repaired over native, medians of alternating calls, keyed by N. ``top1_stable``: no bit-equality, but in
-    the scope no top-1 differs from the singles'. ``recomputed_share``: of the images that were run a second time.
+    Ratios are repaired over native, medians of alternating calls, keyed by N.
+
+    ``top1_stable``: no bit-equality, but in the scope no top-1 differs from the singles'.
+    ``recomputed_share``: of the images that were run a second time.
     ``state``: all of that in one word, from the other fields where none is given; ``fails`` also where it could not be
     carried out, ``not-tried`` where it cannot win.
     """
@@ -539,7 +554,8 @@ def _repair_state(given: Mapping[str, Any]) -> RepairState:
 class NotRun(Record):
     """Something that was not run, and why.
 
-    ``failed``: it was begun and could not be done. ``asked``: a flag asked to leave it out, so that nothing is missing.
+    ``failed``: it was begun and could not be done.
+    ``asked``: a flag asked to leave it out, so that nothing is missing.
     ``origins``: it was to tell where the difference starts.
     """
 
@@ -685,11 +701,13 @@ class CallTime(Record):
 
 
 class Contestant(Record):
-    """One contestant of the race at one N. ``call_s``: seconds of its call in each round that counts, in their order.
+    """One contestant of the race at one N.
 
+    ``call_s``: seconds of its call in each round that counts, in their order.
     ``waited_s``: of each, how long its threads waited for a core, all together; empty: not known.
     ``tried_s``: seconds an image at each N that was tried before, by which ``batch_size`` was found: no price.
-    ``more_s``: of calls of it alone, after the race. ``dropped``: why it did not run to the end.
+    ``more_s``: of calls of it alone, after the race.
+    ``dropped``: why it did not run to the end.
     """
 
     variant: str
@@ -714,7 +732,9 @@ class Race(Record):
     """Calls made in turn, all other contestants stopped: a round is one call of each, in random order.
 
     ``disturbed``: rounds in which a call waited for a core, or the host took time; each was repeated until the patience
-    was used up (``waited_s``), then kept. ``unsteady``: too many were. ``left_out``: who was not raced, and why.
+    was used up (``waited_s``), then kept.
+    ``unsteady``: too many were.
+    ``left_out``: who was not raced, and why.
     """
 
     inputs: str
@@ -810,7 +830,11 @@ CHANNELS = frozenset((1, 3, 4))
 
 
 class InputSet(Record):
-    """One set of images. ``n``: distinct by content; ``skipped``: files left out, with the reason."""
+    """One set of images.
+
+    ``n``: distinct by content.
+    ``skipped``: files left out, with the reason.
+    """
 
     name: str
     source: str
@@ -833,8 +857,10 @@ class InputSet(Record):
 class Preprocessing(Record):
     """From a picture to the network's input: resized, the centre cut out, then (pixel x scale - mean) / std.
 
-    ``size``: height and width of what is cut out; ``resize``: of the short side, or height and width. ``source``: where
-    it is from; ``assumed``: nothing known of the network says it. ``text``: the same in words.
+    ``size``: height and width of what is cut out.
+    ``resize``: of the short side, or height and width.
+    ``assumed``: nothing known of the network says it.
+    ``text``: the same in words.
     """
 
     size: list[int]
@@ -892,8 +918,10 @@ class Environment(Record):
 
 
 class Timing(Record):
-    """Where the time went, in seconds. ``forward_passes`` counts calls of a network, ``images_passed`` their images.
+    """Where the time went, in seconds.
 
+    ``forward_passes``: calls of a network.
+    ``images_passed``: images in these calls.
     ``warm_up_s``: in calls that went ahead of what is timed, counted in none of the former.
     """
 

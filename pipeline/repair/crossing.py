@@ -14,19 +14,16 @@ from isobatch.pipeline.workers.wire import Crossing, Told
 
 @dataclass(frozen=True)
 class Attempt(Crossing):
-    """One candidate of a rung, or ``why`` the rung has none.
-
-    ``change`` of ``rungs.Candidate`` and ``sha256`` of a rewritten graph: how the repaired network is made again.
-    """
+    """One candidate of a rung."""
 
     name: str  # of the rung
-    why: str = ""
+    why: str = ""  # why the rung has none
     how: str = ""
     bitwise: bool = True
     layers: tuple[str, ...] = ()
     serving: OwnThreads = AS_BEFORE
-    change: Change | None = None
-    sha256: str | None = None
+    change: Change | None = None  # how the repaired network is made again
+    sha256: str | None = None  # of a rewritten graph
     holds: bool | None = None  # whether it kept what it is to keep, over all of the scope; None: it was not run
     verified: tuple[Verified, ...] = ()
     ratios: Mapping[int, tuple[float, ...]] = field(default_factory=dict)  # seconds repaired over native by N, rising
@@ -43,9 +40,7 @@ class Attempt(Crossing):
 
 @dataclass(frozen=True)
 class RepairAsked(Crossing):
-    """A variant to be repaired over a scope. ``rung``: the only one to try; ``folder`` and ``native``: where to write
-    the repaired network and, beside it, the network as it is.
-    """
+    """A variant to be repaired over a scope."""
 
     variant: str
     artifact: Artifact
@@ -53,31 +48,27 @@ class RepairAsked(Crossing):
     threads: tuple[int, ...]
     batch_sizes: tuple[int, ...]
     seed: int
-    rung: str | None
+    rung: str | None  # the only one to try
     objective: str
-    folder: str
-    native: str
+    folder: str  # where to write the repaired network
+    native: str  # where to write the network as it is, beside it
     outcome: Outcome
 
 
 @dataclass(frozen=True)
 class RepairMade(Crossing):
-    """What was tried, and which was written: its index in ``tried``, or None; ``unwritten``: why others were not.
-
-    ``serving`` and ``native``: what has to be set to serve the written network, and the network as it is (None where
-    it could not be written).
-    """
+    """What was tried, and which was written."""
 
     tried: tuple[Attempt, ...]
-    chosen: int | None
-    serving: Mapping[str, Any]
-    unwritten: tuple[str, ...]
-    native: Mapping[str, Any] | None = None
+    chosen: int | None  # the index in ``tried`` of the one that was written
+    serving: Mapping[str, Any]  # what has to be set to serve the written network
+    unwritten: tuple[str, ...]  # why others were not
+    native: Mapping[str, Any] | None = None  # likewise for the network as it is; None where it could not be written
 
 
 @dataclass(frozen=True)
 class RepairTold(Told):
-    """What the worker tells on its way; ``doing``: what comes now, ``more``: another candidate begins."""
+    """What the worker tells on its way."""
 
-    doing: str = ""
-    more: bool = False
+    doing: str = ""  # what comes now
+    more: bool = False  # another candidate begins

@@ -16,14 +16,12 @@ _START_S = 3.0  # of a fresh process until it has loaded its library, about
 
 @dataclass(frozen=True)
 class Work:
-    """Images passed: to ``look`` at the layers, for one ``candidate`` of a rung, to ``serve`` what was written, in so
-    many fresh ``processes``.
-    """
+    """What is passed by stage, in images."""
 
-    look: int
-    candidate: int
-    serve: int
-    processes: int
+    look: int  # to look at the layers
+    candidate: int  # for one candidate of a rung
+    serve: int  # to serve what was written
+    processes: int  # fresh ones that serve it
 
 
 def work(n_images: Sequence[int], batch_sizes: Sequence[int], threads: int) -> Work:

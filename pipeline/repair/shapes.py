@@ -26,16 +26,13 @@ _CHEAP = 1.05  # a rule that costs less than this over native, at every N, needs
 
 @dataclass(frozen=True)
 class Shapes:
-    """What replaying one layer at every N showed. ``seconds``: of one call, by N.
+    """What replaying one layer at every N showed."""
 
-    ``classes``: sets of N whose rows were bitwise equal, every two of them. ``alone_only``: rounding ties tell only
-    whether an N agrees with 1, so of a layer that can be put on ties no other class is sure. ``placed``: N at which a
-    row's bytes depend on its place in the batch, so that no image may be run with so many others at all.
-    """
-
-    classes: tuple[frozenset[int], ...]
-    seconds: Mapping[int, float]
+    classes: tuple[frozenset[int], ...]  # sets of N whose rows were bitwise equal, every two of them
+    seconds: Mapping[int, float]  # of one call, by N
+    # Rounding ties tell only whether an N agrees with 1, so of a layer that can be put on ties no other class is sure.
     alone_only: bool = False
+    # N at which a row's bytes depend on its place in the batch, so that no image may be run with so many others at all.
     placed: frozenset[int] = frozenset()
 
     def merged(self, other: Shapes) -> Shapes:

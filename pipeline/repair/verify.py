@@ -62,31 +62,26 @@ Openers = Mapping[int, Callable[[], AbstractContextManager[Runner]]]
 
 @dataclass(frozen=True)
 class Scope:
-    """Over what a repair is verified, and on what it is priced (the first set). ``natives`` beside the bench's own.
-
-    ``timed_sizes``: the N to price (None: see ``study_sizes``; empty: none is), by ``least`` to ``pairs`` pairs of
-    calls, for ``enough_s`` seconds each. ``screen``: so many pairs at a single image and at the largest N come before a
-    candidate is verified, once another one holds; what cannot win by these is not. ``reference``: its singles
-    [n, values] of a set, where there are any. ``begin`` is called before every candidate, ``say`` told what is being
-    done, and ``done`` how many images were run.
-    """
+    """Over what a repair is verified, and on what it is priced (the first set)."""
 
     sets: Sequence[Images]
     batch_sizes: Sequence[int]
-    natives: Openers
-    pairs: int = PAIRS
-    least: int = _LEAST_PAIRS
-    timed_sizes: Sequence[int] | None = None
+    natives: Openers  # beside the bench's own
+    pairs: int = PAIRS  # of calls that price one N, at the most
+    least: int = _LEAST_PAIRS  # and at the least
+    timed_sizes: Sequence[int] | None = None  # the N to price; None: see ``study_sizes``; empty: none is
     passes: Passes = every_image
     stop_at_first: bool = False  # at the first difference of a candidate that is to be bitwise
     deadline: float = math.inf  # of time.monotonic: nothing is begun after it
+    # Once another candidate holds: so many pairs at a single image and at the largest N come first, and what cannot win
+    # by these is not verified.
     screen: int = 0
-    enough_s: float = ENOUGH_S
-    reference: Callable[[Images], NDArray[Any] | None] = lambda images: None
+    enough_s: float = ENOUGH_S  # seconds of pairs that price one N
+    reference: Callable[[Images], NDArray[Any] | None] = lambda images: None  # its singles [n, values] of a set, if any
     outcome: Outcome = CLASSES  # what counts as an image's answer
-    begin: Callable[[], None] = lambda: None
-    say: Callable[[str], None] = lambda text: None
-    done: Callable[[int], None] = lambda count: None
+    begin: Callable[[], None] = lambda: None  # called before every candidate
+    say: Callable[[str], None] = lambda text: None  # told what is being done
+    done: Callable[[int], None] = lambda count: None  # told how many images were run
 
     def opens(self, threads: int, runner: Runner) -> Openers:
         """By thread count what opens the native network: the runner at hand first, then the other ``natives``."""
@@ -100,10 +95,7 @@ class Scope:
 
 @dataclass
 class Verified:
-    """Whether the repaired rows are those of its own singles at every N, and whether those are the native singles.
-
-    ``as_reference``: of each image, whether its single has the reference's outcome; None where no reference is at hand.
-    """
+    """Whether the repaired rows are those of its own singles at every N, and whether those are the native singles."""
 
     inputs: str
     differing: dict[int, int] = field(default_factory=dict)  # rows of all passes whose bytes differ, by N
@@ -113,6 +105,7 @@ class Verified:
     singles_as_native: bool = True
     top1_as_native: int = 0
     threads: int = 0
+    # Of each image, whether its single has the reference's outcome; None where no reference is at hand.
     as_reference: tuple[bool, ...] | None = None
 
     @property

@@ -13,41 +13,34 @@ from isobatch.pipeline.workers.wire import Crossing
 
 @dataclass(frozen=True)
 class JobAsked(Crossing):
-    """One evidence job: the passes over one input set, and the ``file`` that takes what was seen.
-
-    ``timed``: whether calls run ahead so that times become a price; ``whole``: of a part, the id of the job it is of.
-    """
+    """One evidence job: the passes over one input set."""
 
     inputs: str
     artifact: Artifact
     images: Images
     passes: tuple[Pass, ...]
-    timed: bool
-    whole: str
-    file: str
+    timed: bool  # whether calls run ahead so that times become a price
+    whole: str  # of a part, the id of the job it is of
+    file: str  # it takes what was seen
 
 
 @dataclass(frozen=True)
 class JobsAsked(Crossing):
-    """The jobs of one variant that one worker runs in turn.
-
-    ``isa``: what each library read back under the cap of this environment; ``clips``: of how many images values at the
-    clip limits are counted; ``device``: the facts of a device that is not the CPU.
-    """
+    """The jobs of one variant that one worker runs in turn."""
 
     variant: str
     settings: RunnerSettings
-    isa: Mapping[str, str]
+    isa: Mapping[str, str]  # what each library read back under the cap of this environment
     round: int
-    clips: int
-    device: Mapping[str, str]
+    clips: int  # of how many images values at the clip limits are counted
+    device: Mapping[str, str]  # the facts of a device that is not the CPU
     outcome: Outcome
     jobs: tuple[JobAsked, ...]
 
 
 @dataclass(frozen=True)
 class RowsAsked(Crossing):
-    """A variant opened to run some images: those at ``indices``, ``batch_size`` at a time."""
+    """A variant opened to run the images at ``indices``."""
 
     variant: str
     settings: RunnerSettings
@@ -60,16 +53,13 @@ class RowsAsked(Crossing):
 
 @dataclass(frozen=True)
 class Predicted(Crossing):
-    """The predicted class of each image, in the order asked for, and how clear each is.
+    """The predicted class of each image, in the order asked for, and how clear each is."""
 
-    ``classes``: the first of equal logits wins. ``margins``: the largest logit minus the second, over the row's largest
-    |logit|; 0 where that is no number. ``outputs``: how many classes there are. ``batch_size``: the N they are of.
-    """
-
-    classes: tuple[int, ...]
-    batch_size: int
+    classes: tuple[int, ...]  # the first of equal logits wins
+    batch_size: int  # the N they are of
+    # The largest logit minus the second, over the row's largest |logit|; 0 where that is no number.
     margins: tuple[float, ...] = ()
-    outputs: int = 0
+    outputs: int = 0  # how many classes there are
 
     def and_then(self, more: Self) -> Self:
         """These and those of the images that followed, in the drawn order."""

@@ -10,26 +10,23 @@ _ROUNDING_S = 1e-3
 
 @dataclass(frozen=True)
 class Needs:
-    """Seconds that what may still come is to take. ``beside_s``: of a race, beside its rounds; 0: nothing of the kind.
-
-    ``race_s``: what most races take, within what was asked for; ``least_race_s``: of one that decides.
-    """
+    """Seconds that what may still come is to take."""
 
     reports_s: float = 0.0
     accuracy_s: float = 0.0
-    race_s: float = 0.0
-    beside_s: float = 0.0
+    race_s: float = 0.0  # what most races take, within what was asked for
+    beside_s: float = 0.0  # of a race, beside its rounds; 0: nothing of the kind
     range_s: float = 0.0
     explanation_s: float = 0.0
-    least_race_s: float = LEAST_RACE_S
+    least_race_s: float = LEAST_RACE_S  # of one that decides
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What there is time for. ``race_s``: for its rounds at the most, 0 for no race."""
+    """What there is time for."""
 
     accuracy: bool
-    race_s: float
+    race_s: float  # for its rounds at the most, 0 for no race
     certify: bool
     explain: bool
 

@@ -35,17 +35,14 @@ USUAL_LOOKS = 3  # after which most drops are decided, for the estimate of the t
 
 @dataclass(frozen=True)
 class LabelledRun:
-    """The labelled images of an input set, the order in which they were run, and what each variant predicts for them.
-
-    ``reference``: its answers, as far as any variant went; None where it could not be run.
-    """
+    """The labelled images of an input set, the order in which they were run, and what each variant predicts."""
 
     inputs: str
     images: Images
     order: NDArray[np.int64]
     looks: int
     predictions: dict[str, Predicted] = field(default_factory=dict)  # by variant, and BASELINE_SINGLES
-    reference: tuple[int, ...] | None = None
+    reference: tuple[int, ...] | None = None  # its answers, as far as any variant went; None where it could not be run
 
     def labels(self, count: int) -> NDArray[np.int64]:
         """The classes of the first ``count`` images of the order."""
@@ -125,14 +122,14 @@ def random_weights(stages: Stages) -> bool:
 
 @dataclass(frozen=True)
 class _Turn:
-    """One variant through some of the labelled images at one N. ``kept``: where its predictions are kept."""
+    """One variant through some of the labelled images at one N."""
 
     spec: VariantSpec
     artifact: Artifact
     key: str
     batch_size: int
     indices: tuple[int, ...]
-    kept: Path
+    kept: Path  # where its predictions are kept
 
 
 def _turn(

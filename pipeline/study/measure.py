@@ -28,10 +28,10 @@ Rounds = dict[tuple[str, str, Condition], list[Evidence]]
 
 @dataclass(frozen=True)
 class Gathered:
-    """The evidence of a study. ``timed``: of each set's first part only, whose calls were timed with nothing beside."""
+    """The evidence of a study."""
 
     rounds: Rounds
-    timed: Rounds
+    timed: Rounds  # of each set's first part only, whose calls were timed with nothing beside
 
 
 def run_references(stages: Stages) -> dict[str, Evidence]:

@@ -47,19 +47,15 @@ def batches(rows: Rows, n: int, probes: int) -> Iterator[tuple[str, list[int | N
 
 @dataclass
 class Seen:
-    """What one N showed. ``differing``, ``flipped``: examples by number. ``elements``: (that differ, compared).
-
-    ``size``: (|difference|, of the largest output, place). ``digests``: of each example's row among the others.
-    ``probed``: other surroundings were tried too.
-    """
+    """What one N showed. Images are examples by number."""
 
     images: set[int] = field(default_factory=set)
-    differing: set[int] = field(default_factory=set)
-    flipped: set[int] | None = None  # None: no output is an answer
-    size: tuple[float, float, str] = (0.0, 0.0, "")
-    elements: tuple[int, int] = (0, 0)
-    digests: dict[int, bytes] = field(default_factory=dict)
-    probed: bool = False
+    differing: set[int] = field(default_factory=set)  # images
+    flipped: set[int] | None = None  # images; None: no output is an answer
+    size: tuple[float, float, str] = (0.0, 0.0, "")  # (|difference|, of the largest output, place)
+    elements: tuple[int, int] = (0, 0)  # (that differ, compared)
+    digests: dict[int, bytes] = field(default_factory=dict)  # of each example's row among the others
+    probed: bool = False  # other surroundings were tried too
     seen: dict[str, None] = field(default_factory=dict)
 
 

@@ -24,15 +24,12 @@ _LOCATED = 8  # examples that the origins are located on, at most, unless more a
 @final
 @dataclass(frozen=True)
 class Start:
-    """The origin that runs first, the one of the largest difference with its ``mechanism``, and how many there are.
+    """Where differences start. In words the first comes first, unless the largest lets values of other examples in."""
 
-    In words the first comes first, unless the largest lets values of other examples in.
-    """
-
-    first: Origin
-    largest: Origin
-    mechanism: str
-    count: int
+    first: Origin  # runs first
+    largest: Origin  # of the largest difference
+    mechanism: str  # of the largest
+    count: int  # origins in all
 
     @property
     def of_quantization(self) -> bool:
@@ -52,10 +49,10 @@ class Start:
 
 @dataclass(frozen=True)
 class NoStart:
-    """No origin is named, and ``why``; false, as a ``Start`` is true. ``failed``: the search did, not the layers."""
+    """No origin is named, and why; false, as a ``Start`` is true."""
 
     why: str = "no layer replayed alone shows where it starts"
-    failed: bool = False
+    failed: bool = False  # the search did, not the layers
 
     def __bool__(self) -> Literal[False]:
         return False

@@ -16,14 +16,13 @@ class CannotRepair(Exception):
 
 @dataclass(frozen=True)
 class Tested:
-    """What a verdict was reached on. ``inputs``: of one example, in words. ``probed``: the N at which batches were also
-    rotated, given an outlier neighbour at either end, and filled with copies of one example.
-    """
+    """What a verdict was reached on."""
 
-    inputs: str
+    inputs: str  # of one example, in words
     n_images: int
     threads: int
     batch_sizes: tuple[int, ...]
+    # The N of batches that were also rotated, given an outlier neighbour at either end, and filled with one example.
     probed: tuple[int, ...] = ()
     not_tried: tuple[int, ...] = ()  # N of the scope that the time was too short for
 
@@ -49,38 +48,30 @@ class Origin(Record):
 
 @dataclass(frozen=True)
 class BatchSize:
-    """The rows of one N against the singles. ``max_abs_relative``: over the largest |output| of the singles.
-
-    ``output``: the place of the output that differs most. ``seen``: the surroundings in which a row differed.
-    ``elements_differing`` of ``elements``: in all batches of this N, by their bytes. ``flips``: images whose largest
-    value stands in another place; None where no output is [n, k] of floats.
-    """
+    """The rows of one N against the singles."""
 
     batch_size: int
     n_images: int
     n_images_equal: int
     max_abs: Real
-    max_abs_relative: Real
-    output: str = ""
-    seen: tuple[str, ...] = ()
-    elements_differing: int = 0
-    elements: int = 0
-    flips: int | None = None
+    max_abs_relative: Real  # over the largest |output| of the singles
+    output: str = ""  # the place of the output that differs most
+    seen: tuple[str, ...] = ()  # the surroundings in which a row differed
+    elements_differing: int = 0  # by their bytes, in all batches of this N
+    elements: int = 0  # compared, in all batches of this N
+    flips: int | None = None  # images whose largest value moved to another place; None where no output is [n, k] floats
 
 
 @dataclass(frozen=True)
 class BatchInvariance:
-    """Whether every example's output bytes are those it gives alone, for every N that was run (``tested``).
-
-    ``reason``: of a verdict that is about no N. ``outputs``: the places of the outputs compared. ``classes``: of a
-    batch-variant network the N whose rows are equal to one another, N = 1 among them.
-    """
+    """Whether every example's output bytes are those it gives alone, for every N that was run (``tested``)."""
 
     verdict: Verdict
     batch_sizes: tuple[BatchSize, ...]
     tested: Tested
-    reason: str = ""
-    outputs: tuple[str, ...] = ("",)
+    reason: str = ""  # of a verdict that is about no N
+    outputs: tuple[str, ...] = ("",)  # the places of the outputs compared
+    # Of a batch-variant network the N whose rows are equal to one another, N = 1 among them.
     classes: tuple[tuple[int, ...], ...] = ()
 
     @property
@@ -126,17 +117,13 @@ NATURAL = "among the others"
 
 @dataclass(frozen=True, repr=False)
 class MadeInvariant:
-    """A repaired network (torch module or ONNX ModelProto) and the record of what it is and costs.
-
-    ``verified``: what this very object gave, over what; ``also_verified``: with other thread counts and image sizes.
-    ``not_tried``: repairs that were left out, and why.
-    """
+    """A repaired network (torch module or ONNX ModelProto) and the record of what it is and costs."""
 
     network: Any
     repair: Repair
-    verified: BatchInvariance
-    not_tried: tuple[str, ...] = ()
-    also_verified: tuple[BatchInvariance, ...] = ()
+    verified: BatchInvariance  # what this very object gave, over what
+    not_tried: tuple[str, ...] = ()  # repairs that were left out, and why
+    also_verified: tuple[BatchInvariance, ...] = ()  # with other thread counts and image sizes
 
     def __str__(self) -> str:
         note = f" ({self.repair.note})" if self.repair.note else ""

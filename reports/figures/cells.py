@@ -22,20 +22,20 @@ _CELL_W, _CELL_H, _GAP = 46, 24, 12
 
 @dataclass(frozen=True)
 class Cell:
-    """One comparison of the variant ``name``: ``text`` stands in the cell, ``words`` appear on hover."""
+    """One comparison of a variant."""
 
-    name: str
+    name: str  # of the variant
     batch_size: int
     state: State
-    text: str
-    words: str
+    text: str  # in the cell
+    words: str  # on hover
 
 
 @dataclass(frozen=True)
 class Group:
-    """Neighbouring columns: one input set under one condition, at each N. ``words`` head it, on at most two lines."""
+    """Neighbouring columns: one input set under one condition, at each N."""
 
-    words: tuple[str, str]
+    words: tuple[str, str]  # the lines of its head
     cells: tuple[Cell, ...]
 
     @property

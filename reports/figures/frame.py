@@ -43,20 +43,17 @@ def log_axis(title: str, low: int, high: int, most: int) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Dot:
-    """A variant as drawn: ``speed`` in images a second; ``noise`` relative, 0 for equal bytes; ``words`` on hover.
-
-    ``native``: of a repaired variant the name of the dot to join it to. ``limits``: 95 % limits of the speed.
-    """
+    """A variant as drawn."""
 
     name: str
-    speed: float
-    noise: float
+    speed: float  # images a second
+    noise: float  # relative, 0 for equal bytes
     verdict: str
     loss: str
     chosen: bool
-    words: str
-    native: str | None = None
-    limits: tuple[float, float] | None = None
+    words: str  # on hover
+    native: str | None = None  # of a repaired variant the name of the dot to join it to
+    limits: tuple[float, float] | None = None  # 95 % limits of the speed
 
 
 @dataclass(frozen=True)
@@ -82,11 +79,11 @@ class LogScale:
 
 @dataclass(frozen=True)
 class Frame:
-    """The scales of both axes, from the left and from the top; below the noise lies the band; ``height`` in pixels."""
+    """The scales of both axes; below the noise lies the band."""
 
-    speeds: LogScale
-    noises: LogScale
-    height: float
+    speeds: LogScale  # from the left
+    noises: LogScale  # from the top
+    height: float  # pixels
 
     @classmethod
     def around(cls, dots: Sequence[Dot]) -> Frame:

@@ -16,17 +16,13 @@ _MOST_TICKS = 9
 
 @dataclass(frozen=True)
 class Growing:
-    """One variant's line: a value for each layer in execution order, 0 where the bytes are equal.
-
-    ``origin``: the place of the first origin among the layers; its value is above 0. ``words`` and ``origin_words``
-    appear on hover.
-    """
+    """One variant's line: a value for each layer in execution order, 0 where the bytes are equal."""
 
     name: str
     values: Sequence[float]
-    origin: int | None
-    words: str
-    origin_words: str
+    origin: int | None  # the place of the first origin among the layers; its value is above 0
+    words: str  # on hover
+    origin_words: str  # likewise
 
     def point(self, place: int) -> dict[str, Any]:
         """The value at that layer, and how much of the network has been run up to it, in percent."""

@@ -95,8 +95,8 @@ def test_links_inside_lead_to_something_that_is_seen(browser: Any, report: Any, 
 
 def serious(page: Any) -> list[str]:
     """What axe calls a serious or critical violation on the page as it stands, each with its first example."""
-    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
-    return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found if v["impact"] in ("serious", "critical")]
+    violations = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in violations if v["impact"] in ("serious", "critical")]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_planted_violation_of_accessibility_is_found(browser: Any, report: Any
     page, _ = opened(browser, report("broken"), DESKTOP)
     page.evaluate("document.querySelector('main').innerHTML = '<a href=\"#x\"></a><p>faint</p>'")
     page.evaluate("document.querySelector('main p').style.color = '#ddd'")
-    assert [found.partition(":")[0] for found in serious(page)] == ["color-contrast", "link-name"]
+    assert [violation.partition(":")[0] for violation in serious(page)] == ["color-contrast", "link-name"]
     page.context.close()
 
 

@@ -58,10 +58,10 @@ def read_apart(
     One child reads on until it ends; if that was not its own doing, the file it was at is named so, and another child
     goes on with the next.
     """
-    found: list[str] = []
-    while len(found) < len(paths):
-        found += _in_one_child(read, paths[len(found) :], refusals)
-    return found
+    answers: list[str] = []
+    while len(answers) < len(paths):
+        answers += _in_one_child(read, paths[len(answers) :], refusals)
+    return answers
 
 
 def _in_one_child(
@@ -82,13 +82,13 @@ def _in_one_child(
             os._exit(0)
     os.close(writing)
     with os.fdopen(reading) as pipe:
-        found = [json.loads(line) for line in pipe]
+        answers = [json.loads(line) for line in pipe]
     _, status = os.waitpid(child, 0)
-    if len(found) < len(paths):
-        found.append(
+    if len(answers) < len(paths):
+        answers.append(
             f"ended by {signal.Signals(os.WTERMSIG(status)).name}" if status else "an exit that was not its own"
         )
-    return found
+    return answers
 
 
 def _said(read: Callable[[Path], object], path: Path, refusals: tuple[type[Exception], ...]) -> str:

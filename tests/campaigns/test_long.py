@@ -31,15 +31,12 @@ EVERY = [
 
 @dataclass(frozen=True)
 class Sample:
-    """One look at a process: bytes of its own memory (files that it maps aside), open files, threads.
-
-    ``peak``: the most bytes that it ever had resident, which no look can miss.
-    """
+    """One look at a process: bytes of its own memory (files that it maps aside), open files, threads."""
 
     memory: int
     files: int
     threads: int
-    peak: int
+    peak: int  # the most bytes that it ever had resident, which no look can miss
 
 
 LIMITS = {"memory": GROWTH, "peak": GROWTH, "files": 1.0, "threads": 1.0}
@@ -121,8 +118,8 @@ def test_the_passes_over_thousands_of_images_leave_nothing_behind(tmp_path: Path
     rows, *_ = run_passes(Small(), images, passes, done, timed=True)  # type: ignore[arg-type]
     assert [len(index) for index, _ in rows.values()] == [COUNT, *(0 for _ in passes[1:])]
     assert len(seen) > COUNT
-    assert growth([one.memory for one in seen]) <= GROWTH
-    assert growth([one.files for one in seen]) <= 1
+    assert growth([sample.memory for sample in seen]) <= GROWTH
+    assert growth([sample.files for sample in seen]) <= 1
 
 
 @pytest.fixture(scope="module")
@@ -143,23 +140,25 @@ def test_memory_files_and_processes_stay_flat(variant: str, home: Path, tell: Ca
     seen, counts = watched(started, EVERY_S, home / variant / "report.json")
     ended = started.end()
     assert ended.code in (0, 1), ended.stderr
-    (found,) = (one for one in report(home / variant)["variants"] if one["name"] == variant)
-    assert found["status"] == "measured"
+    (record,) = (each for each in report(home / variant)["variants"] if each["name"] == variant)
+    assert record["status"] == "measured"
     looks = max(map(len, seen.values()))
     lasting = {pid: samples for pid, samples in seen.items() if len(samples) > looks / 2}
     # a worker passes one part of the images through, and ends: none may need more than those before it
     workers = [most(samples) for samples in seen.values() if FEW <= len(samples) <= looks / 2]
     assert str(started.process.pid) in lasting and len(lasting) >= 2  # the study and its launcher
-    images = max(one["n_images"] for one in found["by_inputs"])  # a few, where its arithmetic is emulated
+    images = max(
+        set_verdict["n_images"] for set_verdict in record["by_inputs"]
+    )  # a few, where its arithmetic is emulated
     found_growth = [
-        (kind, growth([getattr(one, kind) for one in some])) for some in lasting.values() for kind in LASTING
+        (kind, growth([getattr(sample, kind) for sample in some])) for some in lasting.values() for kind in LASTING
     ]
     if images == COUNT:
         assert len(workers) >= 12
-        found_growth += [(kind, growth([getattr(one, kind) for one in workers])) for kind in ENDING]
+        found_growth += [(kind, growth([getattr(worker, kind) for worker in workers])) for kind in ENDING]
     worst = {kind: max(value for known, value in found_growth if known == kind) for kind, _ in found_growth}
     shares = ", ".join(f"{kind} {value:.3f}" for kind, value in worst.items())
-    peak = max(one.peak for one in workers) / 1e6
+    peak = max(worker.peak for worker in workers) / 1e6
     tell(f"long: {variant}: {images} images, {len(workers)} workers, at most {peak:.0f} MB; late over before: {shares}")
     assert all(value <= LIMITS[kind] for kind, value in worst.items()), (worst, workers)
     assert growth(counts) <= 1.5, counts

@@ -89,51 +89,55 @@ def same(one: float, other: float) -> bool:
 
 def counts_and_differences(data: st.DataObject) -> None:
     pair = a_pair(data)
-    found: Any = measure_all(*pair)
+    measures: Any = measure_all(*pair)
     equal = [one.tobytes() == other.tobytes() for one, other in elements(pair)]
     rows = [pair[0][i].tobytes() == pair[1][i].tobytes() for i in range(len(pair[0]))]
-    assert found["n_elements"] == len(equal) and found["n_elements_differing"] == equal.count(False)
-    assert found["n_images_equal"] == rows.count(True) and found["bitwise_equal"] is all(equal)
+    assert measures["n_elements"] == len(equal) and measures["n_elements_differing"] == equal.count(False)
+    assert measures["n_images_equal"] == rows.count(True) and measures["bitwise_equal"] is all(equal)
     distances = sorted(apart(*both) for both in elements(pair))
-    if any(math.isnan(one) for one in distances):
-        assert math.isnan(found["max_abs"]) and all(math.isnan(one) for one in found["percentiles"].values())
-        assert not found["allclose"]
+    if any(math.isnan(distance) for distance in distances):
+        assert math.isnan(measures["max_abs"]) and all(math.isnan(one) for one in measures["percentiles"].values())
+        assert not measures["allclose"]
         return
-    assert found["max_abs"] == distances[-1]
+    assert measures["max_abs"] == distances[-1]
     for point in POINTS:
         place = point / 100 * (len(distances) - 1)
         low, high = distances[math.floor(place)], distances[math.ceil(place)]
-        assert low <= found["percentiles"][f"p{point}"] <= high
+        assert low <= measures["percentiles"][f"p{point}"] <= high
         if math.isfinite(high) and place != math.floor(place):
             expected = low + (high - low) * (place - math.floor(place))
-            assert found["percentiles"][f"p{point}"] == pytest.approx(expected, rel=1e-12, abs=1e-300)
+            assert measures["percentiles"][f"p{point}"] == pytest.approx(expected, rel=1e-12, abs=1e-300)
     close = [
         apart(one, other) == 0 or (math.isfinite(float(one)) and apart(one, other) <= ATOL + RTOL * abs(float(one)))
         for one, other in elements(pair)
     ]
-    assert found["allclose"] is all(close)
+    assert measures["allclose"] is all(close)
 
 
 def errors_against_the_signal(data: st.DataObject) -> None:
     first, second = a_pair(data, values=NEAR)
-    found: Any = measure_all(first, second)
+    measures: Any = measure_all(first, second)
     one, other = first.astype(np.float64), second.astype(np.float64)
     noise = math.sqrt(math.fsum(((other - one) ** 2).ravel()))
     signal = math.sqrt(math.fsum((one**2).ravel()))
     if noise == 0:
-        assert (found["relative_l2"], found["sqnr_db"]) == (0.0, math.inf)
+        assert (measures["relative_l2"], measures["sqnr_db"]) == (0.0, math.inf)
     elif signal == 0:
-        assert (found["relative_l2"], found["sqnr_db"]) == (math.inf, -math.inf)
+        assert (measures["relative_l2"], measures["sqnr_db"]) == (math.inf, -math.inf)
     else:
-        assert found["relative_l2"] == pytest.approx(noise / signal, rel=1e-9)
-        assert found["sqnr_db"] == pytest.approx(-20 * math.log10(noise / signal), abs=1e-6)
+        assert measures["relative_l2"] == pytest.approx(noise / signal, rel=1e-9)
+        assert measures["sqnr_db"] == pytest.approx(-20 * math.log10(noise / signal), abs=1e-6)
     cosines = []
     for row, rival in zip(one, other, strict=True):
         lengths = math.hypot(*row) * math.hypot(*rival)
         dot = math.fsum(a * b for a, b in zip(row, rival, strict=True))
         cosines.append(1.0 if (row == rival).all() else dot / lengths if lengths else math.nan)
     expected = math.nan if any(map(math.isnan, cosines)) else min(cosines)
-    assert math.isnan(found["cosine_min"]) if math.isnan(expected) else found["cosine_min"] == pytest.approx(expected)
+    assert (
+        math.isnan(measures["cosine_min"])
+        if math.isnan(expected)
+        else measures["cosine_min"] == pytest.approx(expected)
+    )
 
 
 HALVES = sorted(
@@ -145,7 +149,7 @@ PLACE = {value: place for place, value in enumerate(dict.fromkeys(value for valu
 
 def steps_between_halves(data: st.DataObject) -> None:
     first, second = a_pair(data, (np.float16,))
-    found: Any = measure_all(first, second)
+    measures: Any = measure_all(first, second)
     worst, excluded = 0.0, 0
     for row, rivals in zip(first, second, strict=True):
         largest = max((abs(float(value)) for value in row if np.isfinite(value)), default=0.0)
@@ -160,14 +164,14 @@ def steps_between_halves(data: st.DataObject) -> None:
                 worst = math.inf
             else:
                 worst = max(worst, float(abs(PLACE[float(one)] - PLACE[float(other)])))
-    assert same(found["max_ulp"], worst)
+    assert same(measures["max_ulp"], worst)
     if not math.isnan(worst):
-        assert found["n_ulp_excluded"] == excluded
+        assert measures["n_ulp_excluded"] == excluded
 
 
 def changes_of_the_best(data: st.DataObject) -> None:
     pair = a_pair(data)
-    found: Any = measure_all(*pair)
+    measures: Any = measure_all(*pair)
 
     def order(row: Any) -> list[int]:
         values = [math.inf if math.isnan(float(value)) else float(value) for value in row]
@@ -175,8 +179,8 @@ def changes_of_the_best(data: st.DataObject) -> None:
 
     flips = sum(order(one)[0] != order(other)[0] for one, other in zip(*pair, strict=True))
     changes = sum(set(order(one)[:5]) != set(order(other)[:5]) for one, other in zip(*pair, strict=True))
-    assert (found["top1_flips"], found["top5_changes"]) == (flips, changes)
-    assert found["top1_flip_upper95"] == pytest.approx(upper_by_bisection(flips, len(pair[0]), 0.05), abs=1e-9)
+    assert (measures["top1_flips"], measures["top5_changes"]) == (flips, changes)
+    assert measures["top1_flip_upper95"] == pytest.approx(upper_by_bisection(flips, len(pair[0]), 0.05), abs=1e-9)
 
 
 def classes_of_batch_sizes(data: st.DataObject) -> None:
@@ -184,7 +188,7 @@ def classes_of_batch_sizes(data: st.DataObject) -> None:
     n, images = data.draw(st.integers(1, 7)), data.draw(st.integers(1, 5))
     marks = st.lists(st.sampled_from([b"", b"a", b"b"]), min_size=images, max_size=images)
     digests = {size: np.array(data.draw(marks), dtype="S1") for size in range(1, n + 1)}
-    found = classes_of(digests)
+    classes = classes_of(digests)
 
     def agree(one: int, other: int) -> bool:
         shared = [(a, b) for a, b in zip(digests[one], digests[other], strict=True) if a and b]
@@ -193,12 +197,12 @@ def classes_of_batch_sizes(data: st.DataObject) -> None:
         seen = [[(a, b) for a, b in zip(digests[n], digests[1], strict=True) if a] for n in (one, other)]
         return all(bool(pairs) and all(a == b for a, b in pairs) for pairs in seen)
 
-    assert sorted(size for one in found for size in one) == sorted(digests)
-    assert found == sorted(sorted(one) for one in found)
-    for one in found:
+    assert sorted(size for one in classes for size in one) == sorted(digests)
+    assert classes == sorted(sorted(one) for one in classes)
+    for one in classes:
         assert all(agree(a, b) for a in one for b in one if a != b)
-    for one in found:
-        for other in found:
+    for one in classes:
+        for other in classes:
             if one is not other and all(agree(a, b) for a in one for b in other):
                 raise AssertionError(f"{one} and {other} agree and were kept apart")
 
@@ -210,16 +214,16 @@ def the_margin_screen(data: st.DataObject) -> None:
     nothing = np.zeros(n, dtype=np.bool_)
     images, at = np.arange(n), Condition(threads=1, image_size=8)
     seen = [Observation(at, 2, images, nothing, nothing, nothing, noise) for noise in noises]
-    found = margin_screen([(images, one) for one in rows], seen)
+    screen = margin_screen([(images, each) for each in rows], seen)
     exposed = []
     for image in range(n):
-        margin = min(sorted(one[image])[-1] - sorted(one[image])[-2] for one in rows)
+        margin = min(sorted(each[image])[-1] - sorted(each[image])[-2] for each in rows)
         others = max((noise[i] for noise in noises for i in range(n) if i != image), default=math.inf)
         if not margin > 2 * others:
             exposed.append(image)
-    assert found.exposed_images == exposed
-    assert found.observed_noise == max(noise.max() for noise in noises)
-    assert found.screened_share == pytest.approx(1 - len(exposed) / n)
+    assert screen.exposed_images == exposed
+    assert screen.observed_noise == max(noise.max() for noise in noises)
+    assert screen.screened_share == pytest.approx(1 - len(exposed) / n)
 
 
 def at_most(k: int, n: int, p: float) -> float:
@@ -251,9 +255,9 @@ def intervals(data: st.DataObject) -> None:
     assert low <= (2 * b - k) / n <= high
     assert drop_decision(b, k - b, n, limit) == ("met" if high <= limit else "not-met" if low > limit else "undecided")
     samples = data.draw(st.lists(st.floats(1e-3, 1e3), min_size=6, max_size=40))
-    found, ordered = median_interval(samples), sorted(samples)
+    interval, ordered = median_interval(samples), sorted(samples)
     rank = max(r for r in range(len(samples) // 2) if r == 0 or 2 * at_most(r, len(samples), 0.5) <= 0.05)
-    assert (found.low95, found.high95) == (ordered[rank], ordered[-1 - rank])
+    assert (interval.low95, interval.high95) == (ordered[rank], ordered[-1 - rank])
 
 
 SCHEMA: dict[str, Any] = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
@@ -269,14 +273,14 @@ def fitting(schema: dict[str, Any], data: st.DataObject, depth: int = 0) -> Any:
         return data.draw(st.sampled_from(schema["enum"]))
     match schema.get("type"):
         case "object":
-            found = {}
+            values = {}
             for name, part in schema.get("properties", {}).items():
                 if name in schema.get("required", ()) or data.draw(st.booleans()):
-                    found[name] = fitting(part, data, depth + 1)
+                    values[name] = fitting(part, data, depth + 1)
             if isinstance(free := schema.get("additionalProperties"), dict):
                 for name in data.draw(st.lists(st.text(max_size=4), max_size=2)):
-                    found[name] = fitting(free, data, depth + 1)
-            return found
+                    values[name] = fitting(free, data, depth + 1)
+            return values
         case "array":
             many = data.draw(st.integers(0, 1 if depth > 2 else 2))
             return [fitting(schema.get("items", {}), data, depth + 1) for _ in range(many)]

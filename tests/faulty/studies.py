@@ -144,14 +144,14 @@ def _server() -> subprocess.Popen[str]:
 
 def alive(mark: str) -> list[str]:
     """The processes that carry this mark."""
-    found = []
+    living = []
     for path in Path("/proc").glob("[0-9]*/environ"):
         try:
             if f"{_MARK}={mark}".encode() in path.read_bytes().split(b"\0"):
-                found.append(path.parent.name)
+                living.append(path.parent.name)
         except OSError:
             continue  # it ended meanwhile, or is not ours
-    return found
+    return living
 
 
 def report(folder: Path) -> dict[str, Any]:
@@ -160,22 +160,22 @@ def report(folder: Path) -> dict[str, Any]:
     def refuse(word: str) -> None:
         raise AssertionError(f"{word} is not JSON")
 
-    found: dict[str, Any] = json.loads((folder / "report.json").read_bytes(), parse_constant=refuse)
-    jsonschema.validate(found, SCHEMA)
-    return found
+    content: dict[str, Any] = json.loads((folder / "report.json").read_bytes(), parse_constant=refuse)
+    jsonschema.validate(content, SCHEMA)
+    return content
 
 
-def by_name(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def by_name(study_report: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The variants of a report, by name without the common prefix."""
-    return {variant["name"].removeprefix("faulty-"): variant for variant in found["variants"]}
+    return {variant["name"].removeprefix("faulty-"): variant for variant in study_report["variants"]}
 
 
-def marks(found: dict[str, Any]) -> dict[str, Any]:
+def marks(study_report: dict[str, Any]) -> dict[str, Any]:
     """The fingerprints of every variant of a report."""
-    return {name: variant["fingerprints"] for name, variant in by_name(found).items()}
+    return {name: variant["fingerprints"] for name, variant in by_name(study_report).items()}
 
 
-def findings(found: dict[str, Any]) -> dict[str, Any]:
+def findings(study_report: dict[str, Any]) -> dict[str, Any]:
     """All that must not depend on how often a study was started."""
     kept = ("verdict", "by_inputs", "classes", "comparisons", "origins", "origins_complete", "growth", "fingerprints")
-    return {variant["name"]: {name: variant[name] for name in kept} for variant in found["variants"]}
+    return {variant["name"]: {name: variant[name] for name in kept} for variant in study_report["variants"]}

@@ -120,11 +120,11 @@ def test_several_outputs_stand_side_by_side_and_the_users_own_come_back(name: st
 
 
 def test_a_study_knows_the_code_the_channels_and_the_weights(name: str, tmp_path: Path) -> None:
-    found = resolve("auto", name, tmp_path / "cache", True, print)
-    told = read_name(found.model)
+    resolved = resolve("auto", name, tmp_path / "cache", True, print)
+    told = read_name(resolved.model)
     assert (told.kind, told.channels, len(told.code)) == ("factory", 1, 8)
-    assert (found.source, found.num_classes, found.view_assumed) == ("factory", None, True)
-    assert [code for code, _ in found.warnings] == ["training-mode"]
+    assert (resolved.source, resolved.num_classes, resolved.view_assumed) == ("factory", None, True)
+    assert [code for code, _ in resolved.warnings] == ["training-mode"]
     net = own_network(told)
     assert not net.training and np.isfinite(net.conv.weight.detach().numpy()).all()
     assert code_of(net, name, str(tmp_path)) == told.code
@@ -134,8 +134,8 @@ def test_a_study_knows_the_code_the_channels_and_the_weights(name: str, tmp_path
 def test_a_factorys_network_takes_the_channels_of_its_own_convolution(
     name: str, attribute: str, channels: int, tmp_path: Path
 ) -> None:
-    found = resolve("auto", name.replace("two", attribute), tmp_path / "cache", True, print)
-    assert read_name(found.model).channels == channels and "channel" not in found.note
+    resolved = resolve("auto", name.replace("two", attribute), tmp_path / "cache", True, print)
+    assert read_name(resolved.model).channels == channels and "channel" not in resolved.note
 
 
 def test_random_weights_need_a_network_that_takes_the_calibration_batch(name: str, tmp_path: Path) -> None:
@@ -150,13 +150,13 @@ def test_resolving_weights_calls_the_factory_once(name: str, weights: str, tmp_p
     torch.save(made(counted, str(tmp_path)).state_dict(), "mine.pth")
     calls = sys.modules[name.partition(":")[0]].calls
     calls.clear()
-    found = resolve(weights, counted, tmp_path / "cache", True, print)
-    assert len(calls) == 1 and found.num_classes is None
+    resolved = resolve(weights, counted, tmp_path / "cache", True, print)
+    assert len(calls) == 1 and resolved.num_classes is None
 
 
 def test_trying_several_sets_calls_the_factory_once_and_a_float_artifact_not_at_all(name: str, tmp_path: Path) -> None:
-    found = resolve("auto", name.replace("two", "counted"), tmp_path / "cache", True, print)
-    network = Network(found.model, found.path, found.sha256, 4)
+    resolved = resolve("auto", name.replace("two", "counted"), tmp_path / "cache", True, print)
+    network = Network(resolved.model, resolved.path, resolved.sha256, 4)
     sets = []
     for side in (8, 12):
         np.zeros((2, 3, side, side), np.float32).tofile(f"{side}")
@@ -197,8 +197,8 @@ def test_other_code_is_another_network(name: str, tmp_path: Path) -> None:
 def test_weights_of_a_file_go_into_the_factorys_network(name: str, tmp_path: Path) -> None:
     state = {f"module.{key}": value + 1 for key, value in made(name, str(tmp_path)).state_dict().items()}
     torch.save(state, tmp_path / "mine.pth")
-    found = resolve(str(tmp_path / "mine.pth"), name, tmp_path / "cache", True, print)
-    assert found.source == "mine.pth" and "the prefix 'module.'" in found.note
+    resolved = resolve(str(tmp_path / "mine.pth"), name, tmp_path / "cache", True, print)
+    assert resolved.source == "mine.pth" and "the prefix 'module.'" in resolved.note
     with pytest.raises(WeightsError, match="is torchvision's"):
         resolve("imagenet-v1", name, tmp_path / "cache", True, print)
 

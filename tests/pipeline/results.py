@@ -80,8 +80,8 @@ def result(
 
 def agreed(same: int, n: int, reference: str = "fp64") -> Agreement:
     """The agreement of so many of ``n`` images, each a cluster of its own."""
-    found = agreement([i < same for i in range(n)], range(n), reference)
-    return found.model_copy(update={"counted": f"{n} answers"})
+    agreed_with = agreement([i < same for i in range(n)], range(n), reference)
+    return agreed_with.model_copy(update={"counted": f"{n} answers"})
 
 
 def integer(name: str, verdicts: dict[str, Verdict], differing: int = 0, **more: Any) -> VariantResult:

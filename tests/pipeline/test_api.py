@@ -44,9 +44,9 @@ def outputs(network: nn.Module, n: int) -> bytes:
 def test_a_planted_difference_is_found_repaired_and_the_original_left_alone() -> None:
     network = planted()
     before = copy.deepcopy(network.state_dict()), outputs(network, 5)
-    found = compare_batch_invariance(network, IMAGES)
-    assert not found.batch_invariant and found.verdict == "batch-variant"
-    assert str(found).startswith("not batch-invariant at N = 2 to 5 (tried N = 2 to 5): ")
+    result = compare_batch_invariance(network, IMAGES)
+    assert not result.batch_invariant and result.verdict == "batch-variant"
+    assert str(result).startswith("not batch-invariant at N = 2 to 5 (tried N = 2 to 5): ")
     made = make_batch_invariant(network, torch.tensor(IMAGES))
     assert (made.repair.name, made.repair.batch_invariant) == ("surgical", True)
     assert str(made).startswith("surgical (") and str(made).endswith(str(made.verified))
@@ -65,7 +65,7 @@ def test_the_record_says_what_was_run_and_no_more() -> None:
     assert made.verified.tested.batch_sizes == (2, 4) and made.verified.tested.n_images == 5
     threads = f"{torch.get_num_threads()} thread"
     assert made.repair.scope.startswith(f"N = 2 and 4: 5 examples of float32 [3, 16, 16], {threads}")
-    assert all(one.n_images == one.n_images_equal == 5 for one in made.verified.batch_sizes)
+    assert all(at_size.n_images == at_size.n_images_equal == 5 for at_size in made.verified.batch_sizes)
 
 
 def test_a_functional_network_and_one_that_needs_nothing() -> None:
@@ -174,8 +174,8 @@ class Nothing(nn.Module):
 def test_a_row_that_is_the_same_for_every_example_proves_nothing() -> None:
     network = nn.Sequential(nn.Flatten(), nn.Linear(768, 2)).eval()
     nn.init.zeros_(network[1].weight)  # type: ignore[arg-type]
-    found = compare_batch_invariance(network, IMAGES)
-    assert found.verdict == "invalid" and "same output row" in str(found)
+    result = compare_batch_invariance(network, IMAGES)
+    assert result.verdict == "invalid" and "same output row" in str(result)
     with pytest.raises(AssertionError, match="proves nothing"):
         assert_batch_invariant(network, IMAGES)
     assert "all examples are the same" in str(compare_batch_invariance(planted_steady(), np.repeat(IMAGES[:1], 3, 0)))
@@ -294,9 +294,9 @@ def test_several_inputs_and_outputs_are_compared_one_by_one_and_repaired(
 ) -> None:
     words = np.random.default_rng(0).integers(0, 7, (5, 4))
     inputs = {"image": IMAGES, "words": words} if kind == "dict" else (IMAGES, words)
-    found = compare_batch_invariance(seeded(lambda: Many(kind)), inputs)
-    assert f"in output '{place}'" in str(found) and len(found.outputs) == 3
-    assert found.tested.inputs.endswith("int64 [4]")
+    compared = compare_batch_invariance(seeded(lambda: Many(kind)), inputs)
+    assert f"in output '{place}'" in str(compared) and len(compared.outputs) == 3
+    assert compared.tested.inputs.endswith("int64 [4]")
     made = make_batch_invariant(seeded(lambda: Many(kind)), inputs, rungs=rungs)
     assert made.repair.name == rungs[0]  # in which shape, times decide: both make the network invariant
     result = made.network(torch.tensor(IMAGES), torch.tensor(words))
@@ -318,10 +318,10 @@ def test_an_onnx_graph_with_dynamic_quantization(tmp_path: Any) -> None:
 
 
 def test_how_many_elements_and_answers_change_and_which_sizes_agree() -> None:
-    found = compare_batch_invariance(planted(), IMAGES)
-    one = found.batch_sizes[0]
+    result = compare_batch_invariance(planted(), IMAGES)
+    one = result.batch_sizes[0]
     assert 0 < one.elements_differing <= one.elements and one.flips == 0
-    assert found.classes == ((1,), (2, 3, 4, 5))
+    assert result.classes == ((1,), (2, 3, 4, 5))
     assert compare_batch_invariance(Reversing().eval(), IMAGES).batch_sizes[0].flips == 5
 
 

@@ -46,9 +46,9 @@ def own_sums(kind: int = TensorProto.UINT8, shape: tuple[Any, ...] = ("n", 4, 4,
     ids=["by name", "in order", "of another width"],
 )
 def test_several_inputs_are_compared_output_by_output(inputs: Any) -> None:
-    found = compare_batch_invariance(several.tokens(), inputs)
-    assert found.verdict in ("batch-invariant", "batch-variant") and found.outputs == ("pooled", "logits")
-    assert found.tested.inputs == "ids int64 [6] and mask bool [6]"
+    result = compare_batch_invariance(several.tokens(), inputs)
+    assert result.verdict in ("batch-invariant", "batch-variant") and result.outputs == ("pooled", "logits")
+    assert result.tested.inputs == "ids int64 [6] and mask bool [6]"
 
 
 @pytest.mark.parametrize(("kind", "dtype"), [(TensorProto.UINT8, np.uint8), (TensorProto.FLOAT16, np.float16)])

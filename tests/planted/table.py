@@ -25,23 +25,17 @@ Repair = Literal["needless", "holds", "refused"]
 
 @dataclass(frozen=True)
 class Said:
-    """What is true of a network, or said of it. ``layer``: where its largest difference starts; "" in none.
-
-    ``repair``: by running layers in other shapes.
-    """
+    """What is true of a network, or said of it."""
 
     verdict: str
-    layer: str
+    layer: str  # where its largest difference starts; "" in none
     mechanism: str
-    repair: str
+    repair: str  # by running layers in other shapes
 
 
 @dataclass(frozen=True)
 class Truth:
-    """One network and its truth. ``twin``: the faulty one that an innocent network resembles.
-
-    ``classes``: of N, where they are more than N = 1 and the others. ``training``: the submodule left in training mode.
-    """
+    """One network and its truth."""
 
     name: str
     make: Callable[[], nn.Module] | onnx.ModelProto
@@ -49,10 +43,10 @@ class Truth:
     layer: str = ""
     mechanism: str = ""
     repair: Repair = "refused"
-    twin: str = ""
+    twin: str = ""  # the faulty one that an innocent network resembles
     inputs: Literal["images", "words", "small"] = "images"
-    classes: tuple[tuple[int, ...], ...] = ()
-    training: str = ""
+    classes: tuple[tuple[int, ...], ...] = ()  # of N, where they are more than N = 1 and the others
+    training: str = ""  # the submodule left in training mode
 
     @property
     def said(self) -> Said:
@@ -187,7 +181,7 @@ TABLE = (
     *FAULTY,
     *SELFTEST,
     *INNOCENT,
-    *(one for name in NETWORKS for one in _mixing(name)),
-    *(one for name in GRAPHS for one in _graph(name)),
+    *(truth for name in NETWORKS for truth in _mixing(name)),
+    *(truth for name in GRAPHS for truth in _graph(name)),
 )
 """Every planted network and its innocent twins."""

@@ -11,6 +11,6 @@ from tests.planted.table import TABLE, Truth
 SIX = ("one-ulp", "another-branch", "beside-bright", "tenth-call", "some-nan", "own-maximum")
 
 
-@pytest.mark.parametrize("truth", [one for one in TABLE if one.name in SIX], ids=lambda truth: truth.name)
+@pytest.mark.parametrize("truth", [truth for truth in TABLE if truth.name in SIX], ids=lambda truth: truth.name)
 def test_it_says_what_is_true(truth: Truth, commands: Commands, tmp_path: Path) -> None:
     assert by_command(truth, commands, tmp_path) == truth.said

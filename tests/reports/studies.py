@@ -95,18 +95,18 @@ def comparison(kind: r.ComparisonKind, inputs: str, n: int, images: int, relativ
 
 
 def comparisons(row: Row) -> list[r.Comparison]:
-    found: list[r.Comparison] = []
+    made: list[r.Comparison] = []
     for inputs, sizes, images in (("seed", SEED_NS, 4), ("digits", DIGITS_NS, 16)):
         largest = max(sizes)
         for n in sizes:
             noise = 0.0 if row.noise is None else row.noise * (0.6 + 0.4 * n / largest)
-            found.append(comparison("batch-vs-singles", inputs, n, images - images % n, noise))
-        found += [comparison("repeat", inputs, n, images, 0.0) for n in (1, largest)]
-        found.append(comparison("position", inputs, largest, images, 0.0))
+            made.append(comparison("batch-vs-singles", inputs, n, images - images % n, noise))
+        made += [comparison("repeat", inputs, n, images, 0.0) for n in (1, largest)]
+        made.append(comparison("position", inputs, largest, images, 0.0))
         moved = row.noise if row.name.endswith("dynamic") and row.noise else 0.0
-        found.append(comparison("neighbours", inputs, largest, images - 1, moved))
-        found.append(comparison("vs-reference", inputs, 1, images, row.error))
-    return found
+        made.append(comparison("neighbours", inputs, largest, images - 1, moved))
+        made.append(comparison("vs-reference", inputs, 1, images, row.error))
+    return made
 
 
 def verdict_of(row: Row) -> r.Verdict:
@@ -211,9 +211,9 @@ def by_n(row: Row, margin: float | None = 2.0) -> r.BatchAccuracy:
     noise = {8: 2.0} if (row.noise or 0) > 1e-3 else {}
     evidence = run(noise_by_size(rows, noise, images=[3, 5]), 15, DIGITS_NS, probes=False, inputs="digits")
     labels[5] = 9
-    found = batch_accuracy(evidence, condition(224), labels, np.arange(16), margin)
-    assert found is not None
-    return found
+    by_batch_size = batch_accuracy(evidence, condition(224), labels, np.arange(16), margin)
+    assert by_batch_size is not None
+    return by_batch_size
 
 
 def unexplained(row: Row) -> list[r.NotRun]:
@@ -244,14 +244,14 @@ MISSING = r.VariantResult(
 
 def raced(variants: Sequence[r.VariantResult]) -> r.Race | None:
     """A race of those of the fast variants that are in the study and measured."""
-    names = [one.name for one in variants if one.status == "measured"]
+    names = [variant.name for variant in variants if variant.status == "measured"]
     speeds = {"ort-int8": 106.0, "ort-int8-qoperator": 104.0, "int8-x86": 174.0}
     entered = {name: speed for name, speed in speeds.items() if name in names}
     if not entered:
         return None
-    found = race(**{name.replace("-", "_"): speed for name, speed in entered.items()})
+    shown = race(**{name.replace("-", "_"): speed for name, speed in entered.items()})
     slow = [r.Rejected(variant=name, why="clearly slower") for name in names if name == "fp32"]
-    return found.model_copy(update={"left_out": slow})
+    return shown.model_copy(update={"left_out": slow})
 
 
 def study(
@@ -365,7 +365,7 @@ def on_gpu() -> r.Study:
     }
     return on_cpu.model_copy(
         update={
-            "variants": [there if one.name == there.name else one for one in on_cpu.variants],
+            "variants": [there if variant.name == there.name else variant for variant in on_cpu.variants],
             "environment": on_cpu.environment.model_copy(update={"device": facts}),
         }
     )
@@ -433,21 +433,21 @@ def strange() -> r.Study:
 def unasked() -> r.Study:
     """The study run with --no-explain."""
     nothing = dict.fromkeys(("origins", "origins_complete", "locating", "growth", "repairs"))
-    found = full()
-    variants = [v.model_copy(update=nothing) for v in found.variants]
-    return found.model_copy(update={"variants": variants, "config": {**found.config, "explain": "none"}})
+    full_study = full()
+    variants = [v.model_copy(update=nothing) for v in full_study.variants]
+    return full_study.model_copy(update={"variants": variants, "config": {**full_study.config, "explain": "none"}})
 
 
 @cache
 def mended() -> r.Study:
     """The study in which a repaired variant is recommended."""
-    found = full()
-    assert found.recommendation is not None
+    full_study = full()
+    assert full_study.recommendation is not None
     paid = r.Against(variant="int8-x86", ratio=interval(0.94), raced=False)
-    decided = found.recommendation.model_copy(
+    decided = full_study.recommendation.model_copy(
         update={"chosen": "int8-x86+surgical", "batch_size": 8, "at_work": None, "price_of_stability": paid}
     )
-    return found.model_copy(update={"recommendation": decided})
+    return full_study.model_copy(update={"recommendation": decided})
 
 
 ALL = {

@@ -94,13 +94,13 @@ def test_the_picture_tells_no_accuracy_of_a_repair_that_has_none_measured() -> N
 def test_a_repaired_variant_has_the_same_size_and_accuracy_in_every_table() -> None:
     study = repaired(singles_as_native=True)
     name = f"{studies.ROWS[1].name}+static-scale"
-    record = next(one for one in with_repairs(study.variants) if one.name == name)
+    record = next(variant for variant in with_repairs(study.variants) if variant.name == name)
     assert record.cost is not None and record.accuracy is not None
     row = rows("overview", study)[name]
     assert row["Size"] == numbers.size(record.cost.size_bytes)
     assert row["Top-1"] == numbers.percent(record.accuracy.top1)
     assert study.recommendation is not None
-    points = {one.variant: one for one in study.recommendation.pareto}
+    points = {point.variant: point for point in study.recommendation.pareto}
     assert all(rows("overview", study)[p.variant]["Size"] == numbers.size(p.size_bytes) for p in points.values())
 
 
@@ -148,7 +148,7 @@ def test_a_verdict_is_evidence_for_its_own_weights() -> None:
 
 
 def test_verbose_adds_what_the_plain_output_leaves_out() -> None:
-    (verbose,) = [one for one in study_parser()._actions if "--verbose" in one.option_strings]
+    (verbose,) = [action for action in study_parser()._actions if "--verbose" in action.option_strings]
     assert "folded" in (verbose.help or "")
     shown = {section.name: section.show for section in write_all(studies.full())}
     assert shown["origins"] == shown["repairs"] == "open" and shown["accuracy"] == shown["costs"] == "folded"
@@ -163,7 +163,9 @@ def test_the_posts_story_is_told_of_the_original_question_only(changed: dict[str
     elif "onnx" in changed:
         study = study.model_copy(update={"config": study.config | changed})
     else:
-        study = study.model_copy(update={"inputs": [one for one in study.inputs if one.name != "seed"]})
+        study = study.model_copy(
+            update={"inputs": [input_set for input_set in study.inputs if input_set.name != "seed"]}
+        )
     assert not written("suspects", study) and not written("original_post", study)
 
 

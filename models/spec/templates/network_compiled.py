@@ -23,15 +23,12 @@ CALLED = re.compile(r"(?:= |^ +)(?:(cpp_fused)_\w+|extern_kernels\.(\w+)|torch\.
 
 @dataclass(frozen=True)
 class Graph:
-    """One graph that was compiled. ``images``: how many it takes, as ``1``, ``2 to 15``, ``16 or more`` or ``any``;
-    ``size``: height and width of each.
+    """One graph that was compiled."""
 
-    ``operations``: the libraries' operations that it calls, by name, and under ``C++`` the kernels written for it.
-    """
-
-    images: str
-    size: tuple[int, ...]
+    images: str  # how many it takes, as ``1``, ``2 to 15``, ``16 or more`` or ``any``
+    size: tuple[int, ...]  # height and width of each
     seconds: float
+    # The libraries' operations that it calls, by name, and under ``C++`` the kernels written for it.
     operations: dict[str, int]
 
 

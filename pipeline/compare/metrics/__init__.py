@@ -23,13 +23,12 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True)
 class Metric:
-    """A family of measures. ``ideal``: what ``measure(rows, rows)`` gives, where the number of rows matters; else one
-    row tells it. ``of_outcome``: it is told the outcome, and the gallery of an embedding (None: the reference).
-    """
+    """A family of measures."""
 
     measure: Callable[..., Values]
+    # What ``measure(rows, rows)`` gives, where the number of rows matters; else one row tells it.
     ideal: Callable[..., Values] | None = None
-    of_outcome: bool = False
+    of_outcome: bool = False  # it is told the outcome, and the gallery of an embedding (None: the reference)
 
     def of_equal(self, rows: NDArray[Any], *told: Any) -> Values:
         """What ``measure(rows, rows, *told)`` gives, without measuring them all."""

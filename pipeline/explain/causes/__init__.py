@@ -35,21 +35,17 @@ UNEXPLAINED = "unexplained"
 
 @dataclass(frozen=True)
 class Subject:
-    """An origin under examination: a live runner, its layer, and rows on which N = 1 and N = ``batch`` differ.
-
-    ``inputs``: the layer's input rows, batch axis first, ``batch`` or more: the bytes that both calls are given.
-    ``found_by``: what gave the layer away; after ``provoked`` or ``sibling`` these rows need not show the difference.
-    ``leading``: whether this is the origin that shows most, of which alone what costs much is asked.
-    """
+    """An origin under examination: a live runner, its layer, and rows on which N = 1 and N = ``batch`` differ."""
 
     runner: Any
     layer: Layer
-    inputs: Rows
+    inputs: Rows  # the layer's input rows, batch axis first, ``batch`` or more: the bytes that both calls are given
     batch: int
     threads: int
     seed: int
+    # What gave the layer away; after ``provoked`` or ``sibling`` these rows need not show the difference.
     found_by: str = "captured"
-    leading: bool = True
+    leading: bool = True  # whether this is the origin that shows most, of which alone what costs much is asked
     memo: dict[str, Any] = field(default_factory=dict, repr=False)  # what several interventions find out only once
 
     def rows(self, start: int, stop: int) -> Rows:
@@ -104,11 +100,11 @@ class Subject:
 
 @dataclass(frozen=True)
 class Finding:
-    """What an intervention showed. ``trees``: orders of addition in words, by N."""
+    """What an intervention showed."""
 
     verdict: CauseVerdict
     evidence: str
-    trees: dict[str, str] = field(default_factory=dict)
+    trees: dict[str, str] = field(default_factory=dict)  # orders of addition in words, by N
 
 
 def gone_with(subject: Subject, how: str, changed: Callable[[Rows], NDArray[Any]], else_how: str) -> Finding:

@@ -23,9 +23,9 @@ _FIRST = 512  # elements that sort out most formulas before the others are looke
 
 @dataclass(frozen=True)
 class Formula:
-    """One order of evaluation in float32. ``text`` writes it with s_x, s_w, s_y: input, weight and output scale."""
+    """One order of evaluation in float32."""
 
-    text: str
+    text: str  # with s_x, s_w, s_y: input, weight and output scale
     scaled: Callable[[Terms], Floats]  # in output steps, without the zero point
     rounding: str = "half-even"
     zero_inside: bool = False  # whether the zero point is added before rounding

@@ -23,10 +23,10 @@ _CHANGED_SHARE = 0.25  # of a neighbour's elements, in one step of the search
 
 @dataclass(frozen=True)
 class Beside:
-    """The victim's row beside these neighbours. ``change``: its largest |difference| from its row alone, float64."""
+    """The victim's row beside these neighbours."""
 
     what: str
-    change: float
+    change: float  # its largest |difference| from its row alone, float64
     differing: int  # elements whose bytes are not those beside the natural neighbours
     top_moved: bool  # whether the answer in it is another one than alone
     rows: Rows  # of the whole call, the victim's own among them
@@ -34,13 +34,13 @@ class Beside:
 
 @dataclass(frozen=True)
 class Influence:
-    """What stood beside the victim (image ``victim`` of a batch of ``batch``), the worst last, and its row's size."""
+    """What stood beside the victim, one image of a batch, and what that did to its row."""
 
-    victim: int
-    batch: int
+    victim: int  # its place in the batch
+    batch: int  # images
     tried: int
     largest: float  # |value| of the victim's row alone
-    seen: tuple[Beside, ...]
+    seen: tuple[Beside, ...]  # the worst last
 
     @property
     def moves(self) -> bool:

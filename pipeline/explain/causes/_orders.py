@@ -31,16 +31,13 @@ _PROVED = 0.9  # of the elements that depend on N must have the bits that a tree
 
 @dataclass(frozen=True)
 class Replay:
-    """How many of ``sampled`` output elements the tree gives bit for bit, and ``how`` products meet sums there.
-
-    ``depending`` of them depend on N; ``telling``: the share reproduced of these, or of all if there are none.
-    """
+    """How many output elements the tree gives bit for bit."""
 
     reproduced: int
     sampled: int
-    how: str
-    depending: int
-    telling: float
+    how: str  # products meet sums there
+    depending: int  # of the sampled, those that depend on N
+    telling: float  # the share reproduced of these, or of all if there are none
 
     def __str__(self) -> str:
         return f"{self.reproduced} of {self.sampled} ({self.how})"

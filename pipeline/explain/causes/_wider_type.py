@@ -21,11 +21,9 @@ _TOLERANCE = 0.05  # of the largest output, between the layer and the same in a 
 
 @dataclass(frozen=True)
 class Wide:
-    """The layer in a wider type. ``gone``: the difference between N = 1 and N = k vanished at the layer's precision.
+    """The layer in a wider type."""
 
-    None: it cannot be said, and ``text`` says why.
-    """
-
+    # The difference between N = 1 and N = k vanished at the layer's precision; None: it cannot be said, see ``text``.
     gone: bool | None
     text: str
 

@@ -20,18 +20,16 @@ from isobatch.pipeline.records.wording import counted
 
 @dataclass(frozen=True)
 class _Scale:
-    """The masks of a type: ``mask`` swallows each ``unit`` that meets it; up to ``window`` of these count exactly.
-
-    ``most``: summands that are asked for, lest the windows take too many calls; all others are set to 0 then.
+    """The masks of a type.
 
     bfloat16 counts to 256 and float16 to 2048 in its result, so units stand only inside of a window of so many at a
     time; float16's mask must stay below 65504, so its units are its smallest number.
     """
 
-    mask: float
+    mask: float  # swallows each unit that meets it
     unit: float
-    window: int
-    most: int
+    window: int  # so many units count exactly
+    most: int  # summands that are asked for, lest the windows take too many calls; all others are set to 0 then
 
 
 SCALES = {
@@ -49,15 +47,12 @@ Element = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Order:
-    """The order of additions at one output element, and the channels that share it at this place.
+    """The order of additions at one output element, and the channels that share it at this place."""
 
-    ``tree`` is None where there is no plain tree; ``why`` says how that showed. Not ``asked``: nothing was found out.
-    """
-
-    tree: Tree | None
+    tree: Tree | None  # None where there is no plain tree
     channels: NDArray[np.int64]
-    why: str = ""
-    asked: bool = True
+    why: str = ""  # how it showed that there is no plain tree
+    asked: bool = True  # False: nothing was found out
 
 
 class OrderProbe:

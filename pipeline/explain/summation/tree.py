@@ -29,13 +29,11 @@ class NotATree(ValueError):
 
 @dataclass(frozen=True)
 class Tree:
-    """A tree over ``count`` summands, numbered from 0. Two trees of the same order of additions are equal.
-
-    ``nodes``: the additions, children first; node m has the number ``count + m``, its children are summands or earlier
-    nodes, sorted by their first summand. More than two children: terms that a kernel adds without rounding in between.
-    """
+    """A tree over ``count`` summands, numbered from 0. Two trees of the same order of additions are equal."""
 
     count: int
+    # The additions, children first; node m has the number ``count + m``, its children are summands or earlier nodes,
+    # sorted by their first summand. More than two children: terms that a kernel adds without rounding in between.
     nodes: tuple[tuple[int, ...], ...]
 
     @cached_property
@@ -77,14 +75,11 @@ class _Node:
 
 @dataclass(frozen=True)
 class _Pending:
-    """Summands whose order among themselves is still to be asked for; all of them lie below ``into``.
-
-    ``above``: the size of the subtree of ``into``.
-    """
+    """Summands whose order among themselves is still to be asked for; all of them lie below ``into``."""
 
     members: NDArray[np.int64]
     into: _Node
-    above: int
+    above: int  # the size of the subtree of ``into``
 
 
 def reveal(count: int, sizes: SubtreeSizes) -> Tree:

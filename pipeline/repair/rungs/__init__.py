@@ -33,38 +33,30 @@ from isobatch.pipeline.repair.shapes import Shapes
 
 @dataclass(frozen=True)
 class Bench:
-    """A variant to be repaired: its live runner, what is known of it, and the scope asked for.
-
-    ``images``: examples [n, c, h, w], those on which the origins were located. ``elsewhere``: looks at every layer on
-    the scope's images of other sizes too, where there are any, and gives the bench that knows of both. ``outcome``:
-    what counts as an image's answer.
-    """
+    """A variant to be repaired: its live runner, what is known of it, and the scope asked for."""
 
     runner: Any
     threads: int
-    images: NDArray[np.float32]
+    images: NDArray[np.float32]  # examples [n, c, h, w], those on which the origins were located
     batch_sizes: tuple[int, ...]
     located: Located
     shapes: Mapping[str, Shapes] = field(default_factory=dict)
     objective: str = "throughput"
+    # Looks at every layer on the scope's images of other sizes too, if there are any, and gives the bench with both.
     elsewhere: Callable[[], Bench] | None = None
-    outcome: Outcome = CLASSES
+    outcome: Outcome = CLASSES  # what counts as an image's answer
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to repair. ``build``: from a live native runner, of any thread count, to the repaired one.
+    """One way to repair."""
 
-    ``layers``: how many it changes. ``serving``: what a deployment must do besides loading the artifact. ``bitwise``:
-    False where only the outcome is to be kept. ``change``: what ``build`` does to the network.
-    """
-
-    build: Callable[[Any], Runner]
+    build: Callable[[Any], Runner]  # from a live native runner, of any thread count, to the repaired one
     how: str
-    layers: tuple[str, ...] = ()
-    serving: OwnThreads = AS_BEFORE
-    bitwise: bool = True
-    change: Change = UNCHANGED
+    layers: tuple[str, ...] = ()  # how many it changes
+    serving: OwnThreads = AS_BEFORE  # what a deployment must do besides loading the artifact
+    bitwise: bool = True  # False where only the outcome is to be kept
+    change: Change = UNCHANGED  # what ``build`` does to the network
 
 
 @dataclass(frozen=True)

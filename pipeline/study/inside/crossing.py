@@ -17,30 +17,26 @@ from isobatch.pipeline.workers.wire import Crossing
 
 @dataclass(frozen=True)
 class LookAsked(Crossing):
-    """One variant on one input set. ``also``: the other sets that the artifact serves, on which a repair is verified.
-
-    ``references``: by set the files that hold the reference's singles, where its answers are to be compared.
-    ``cannot_win``: why a repair can not be the choice, "" where it may be. ``objective``: what a repair is to cost
-    least of. ``run_folder``, where it writes, and ``repair_s``, what others leave of the time, are told last.
-    """
+    """One variant on one input set."""
 
     variant: str
     settings: RunnerSettings
     isa: str
     artifact: Artifact
     images: Images
-    also: tuple[Images, ...]
+    also: tuple[Images, ...]  # the other sets that the artifact serves, on which a repair is verified
     batch_sizes: tuple[int, ...]
     seed: int
     explain: Explain = "default"
     repair: bool = True
     thorough: bool = False
-    cannot_win: str = ""
+    cannot_win: str = ""  # why a repair can not be the choice, "" where it may be
     outcome: Outcome = CLASSES
-    objective: str = "throughput"
+    objective: str = "throughput"  # what a repair is to cost least of
+    # By set the files that hold the reference's singles, where its answers are to be compared.
     references: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    run_folder: str = ""
-    repair_s: float = 0.0
+    run_folder: str = ""  # where it writes; told last
+    repair_s: float = 0.0  # what others leave of the time; told last
 
 
 @dataclass(frozen=True)
@@ -64,18 +60,15 @@ class LayerSeen(Crossing):
 
 @dataclass(frozen=True)
 class Looked(Crossing):
-    """What was found inside. ``why``: it could not be looked into, and only whole calls were repaired.
-
-    ``tried``: of the ladder of repairs; None where the study was asked not to repair.
-    """
+    """What was found inside."""
 
     locatable: bool
-    why: str = ""
+    why: str = ""  # it could not be looked into, and only whole calls were repaired
     batch_sizes: tuple[int, ...] = ()
     findings: tuple[LayerSeen, ...] = ()
     growth: tuple[Growth, ...] = ()
     instrumented_equal: bool = True
     reproducers: Mapping[str, Reproducer] | None = None
     neighbour_effect: NeighbourEffect | None = None
-    tried: tuple[Attempt, ...] | None = None
+    tried: tuple[Attempt, ...] | None = None  # of the ladder of repairs; None where the study was asked not to repair
     repair_s: float = 0.0

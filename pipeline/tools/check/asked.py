@@ -22,41 +22,38 @@ _OTHER = {".ort", ".xml", ".tflite", ".engine", ".plan", ".mlmodel", ".mlpackage
 
 @dataclass(frozen=True)
 class Target:
-    """The network: a classifier of torchvision or timm, one with a file's weights, an ONNX file, what a factory makes.
-
-    ``name``: as given. ``model`` and ``weights``: of torchvision's and timm's.
-    """
+    """The network: a classifier of torchvision or timm, one with a file's weights, an ONNX file, a factory's."""
 
     kind: Kind
-    name: str
-    model: str = ""
-    weights: str = "auto"
+    name: str  # as given
+    model: str = ""  # of torchvision's and timm's
+    weights: str = "auto"  # likewise
 
 
 @dataclass(frozen=True)
 class CheckRequest:
-    """One check. ``shapes``: of one example, by input; none where the network says so. ``seconds``: 0 for no limit."""
+    """One check."""
 
     target: Target
     variants: tuple[str, ...]
     batch_sizes: tuple[int, ...]
     threads: int
     inputs: str = ""  # a file or folder; "": drawn
-    shapes: Shapes = ()
+    shapes: Shapes = ()  # of one example, by input; none where the network says so
     seed: int = 0
-    seconds: float = 0.0
+    seconds: float = 0.0  # 0 for no limit
     state_dict: str | None = None  # of a checkpoint that holds several
     batch_axes: tuple[tuple[str, int], ...] = ()  # of an ONNX file, where the batch is not the first axis
 
 
 @dataclass(frozen=True)
 class VariantAsked(Crossing):
-    """One variant of what was asked, of its worker. ``cache``: its folder; ``folder``: that of the user's own code."""
+    """One variant of what was asked, of its worker."""
 
     asked: CheckRequest
     variant: str
-    cache: str
-    folder: str
+    cache: str  # its folder
+    folder: str  # that of the user's own code
 
 
 def target_of(network: str, model: str | None, weights: str | None) -> Target:

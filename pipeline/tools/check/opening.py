@@ -36,21 +36,17 @@ _MOST_BESIDE = 1 << 31
 
 @dataclass(frozen=True)
 class Opened:
-    """A network that can be run. ``compared``: as ``isobatch.pipeline.user.checks.Network``; ``watched``: its runner.
+    """A network that can be run."""
 
-    ``shapes``: of one example. ``weights``: which ones, in words. ``notes``: what the user should know. ``studied``:
-    whether a study takes it. ``recurrent_axes``: where recurrent nodes of an ONNX file take the batch to be.
-    """
-
-    compared: Any
-    watched: Any
-    shapes: Shapes
-    weights: str = ""
+    compared: Any  # as ``isobatch.pipeline.user.checks.Network``
+    watched: Any  # its runner
+    shapes: Shapes  # of one example
+    weights: str = ""  # which ones, in words
     view: View = IMAGENET
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what the user should know
     inputs: tuple[Input, ...] = ()  # of an ONNX file
-    studied: bool = True
-    recurrent_axes: str = ""
+    studied: bool = True  # whether a study takes it
+    recurrent_axes: str = ""  # where recurrent nodes of an ONNX file take the batch to be
 
 
 class Unverified(Exception):

@@ -10,20 +10,13 @@ Verdict = Literal["batch-invariant", "batch-variant", "not-repeatable", "unverif
 
 
 class VariantChecked(Record):
-    """One variant. ``verdict`` is None where nothing ran; ``reason`` then says why, ``remedy`` what would change that.
-
-    Of a batch-variant one: ``mixes``: whether other neighbours at the same N change an image's row; ``origins``: how
-    many there are; ``first`` runs first, ``largest`` differs most, by ``mechanism``; ``repairable``: whether layers run
-    in other shapes may repair it; ``recurrent_axes``: where the recurrent nodes of an ONNX file that mixes take the
-    batch to be, as --batch-axis is told; ``classes``: N whose rows are equal; ``closed``: why origins were not sought.
-    ``studied``: whether a study takes the network.
-    """
+    """One variant. What is said from ``closed`` to ``recurrent_axes`` is said of a batch-variant one only."""
 
     variant: str
     status: Literal["measured", "unavailable", "failed"]
-    verdict: Verdict | None = None
-    reason: str = ""
-    remedy: str = ""
+    verdict: Verdict | None = None  # None where nothing ran
+    reason: str = ""  # why nothing ran
+    remedy: str = ""  # what would change that
     weights: str = ""
     inputs: str = ""
     n_images: int = 0
@@ -31,17 +24,18 @@ class VariantChecked(Record):
     sizes: tuple[BatchSize, ...] = ()
     probed: tuple[int, ...] = ()
     not_tried: tuple[int, ...] = ()
-    classes: tuple[tuple[int, ...], ...] = ()
-    closed: str = ""
-    origins: int = 0
-    first: Origin | None = None
-    largest: Origin | None = None
-    mechanism: str | None = None
-    mixes: bool | None = None
-    repairable: bool | None = None
+    classes: tuple[tuple[int, ...], ...] = ()  # N whose rows are equal
+    closed: str = ""  # why origins were not sought
+    origins: int = 0  # how many there are
+    first: Origin | None = None  # the one that runs first
+    largest: Origin | None = None  # the one that differs most
+    mechanism: str | None = None  # by which the largest differs
+    mixes: bool | None = None  # whether other neighbours at the same N change an image's row
+    repairable: bool | None = None  # whether layers run in other shapes may repair it
+    # Where the recurrent nodes of an ONNX file that mixes take the batch to be, as --batch-axis is told.
     recurrent_axes: str = ""
     notes: tuple[str, ...] = ()
-    studied: bool = True
+    studied: bool = True  # whether a study takes the network
 
     @property
     def exit_code(self) -> Exit:

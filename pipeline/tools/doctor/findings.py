@@ -38,12 +38,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Probes:
-    """What workers found. ``errors``: why a runtime or an int8 engine could not be asked, by its name."""
+    """What workers found."""
 
     torch: TorchSaid | None = None
     clipping: tuple[str, ...] = ()  # onnxruntime's integer convolutions whose sums clip
     saturates: Mapping[str, bool] = field(default_factory=dict)  # by torch's int8 engine
-    errors: Mapping[str, str] = field(default_factory=dict)
+    errors: Mapping[str, str] = field(default_factory=dict)  # by runtime or int8 engine: why it could not be asked
     lacking: tuple[str, str] | None = None  # why no C++ can be compiled, and what would change that
     compiler: str = ""  # what the C++ compiler says of itself
     device: DeviceSaid | None = None  # of a CUDA device

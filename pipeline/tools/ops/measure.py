@@ -23,51 +23,45 @@ EMULATED_WITHOUT = "conv2d"  # what is left out where an arithmetic is emulated:
 
 
 class AtSize(Record):
-    """The rows of one operation at N = ``batch_size`` against the same rows alone.
-
-    ``max_abs``: largest |difference|, of integer results in steps; ``max_ulp``: in the result's own type.
-    """
+    """The rows of one operation at N = ``batch_size`` against the same rows alone."""
 
     batch_size: int
     elements: int
     elements_differing: int
-    max_abs: Real
-    max_ulp: Real
+    max_abs: Real  # largest |difference|, of integer results in steps
+    max_ulp: Real  # in the result's own type
 
 
 class OperationResult(Record):
-    """One operation in one arithmetic. ``classes``: batch sizes whose rows are equal, byte for byte.
-
-    ``repeatable``: the first row alone and the smallest batch gave the same bytes again after all other N had run.
-    """
+    """One operation in one arithmetic."""
 
     operation: str
     kind: str
-    repeatable: bool
+    repeatable: bool  # the first row alone and the smallest batch gave the same bytes again after all other N had run
     sizes: list[AtSize]
-    classes: list[list[int]]
+    classes: list[list[int]]  # batch sizes whose rows are equal, byte for byte
 
 
 class InArithmetic(Record):
-    """All operations in one arithmetic, or why there are none. ``note``: what was left out, or ""."""
+    """All operations in one arithmetic, or why there are none."""
 
     arithmetic: str
     status: Literal["measured", "unavailable", "failed"]
     reason: str | None = None
     remedy: str | None = None
-    note: str = ""
+    note: str = ""  # what was left out, or ""
     operations: tuple[OperationResult, ...] = ()
 
 
 @dataclass(frozen=True)
 class ArithmeticAsked(Crossing):
-    """Every operation of one arithmetic at each N. ``left_out``: the kind of those that are too slow here, or ""."""
+    """Every operation of one arithmetic at each N."""
 
     arithmetic: Arithmetic
     threads: int
     batch_sizes: tuple[int, ...]
     seed: int
-    left_out: str
+    left_out: str  # the kind of those that are too slow here, or ""
 
 
 class OpsReport(Record):

@@ -18,17 +18,14 @@ class FaultAsked(Crossing):
 
 @dataclass(frozen=True)
 class Examined(Crossing):
-    """What was found in the network of a fault. ``named``: its origins; the rest is of the layer that holds the fault.
+    """What was found in the network of a fault; all but ``named`` is of the layer that holds the fault."""
 
-    ``explained``: None where it was not named; ``differing`` of ``tried`` elements.
-    """
-
-    named: tuple[str, ...]
-    explained: Explanation | None
+    named: tuple[str, ...]  # the network's origins
+    explained: Explanation | None  # None where it was not named
     layers: int = 0
     found_by: str | None = None
-    differing: int = 0
-    tried: int = 0
+    differing: int = 0  # elements
+    tried: int = 0  # elements
     seconds: float = 0.0
 
 
@@ -51,15 +48,12 @@ class Accused(Crossing):
 
 @dataclass(frozen=True)
 class Innocence(Crossing):
-    """Of ``trials`` networks in which no layer depends on N, those that were accused all the same.
+    """Networks in which no layer depends on N, and those that were accused all the same."""
 
-    ``layers`` were looked at, by comparing ``tried`` elements.
-    """
-
-    trials: int
+    trials: int  # networks
     accused: tuple[Accused, ...]
-    layers: int
-    tried: int
+    layers: int  # that were looked at
+    tried: int  # elements that were compared
 
     @property
     def upper95(self) -> float:

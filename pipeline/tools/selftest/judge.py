@@ -16,12 +16,12 @@ NOTHING = "unexplained"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one planted fault. ``examined``: None where it could not be looked for."""
+    """What became of one planted fault."""
 
     fault: Fault
     state: State
     why: str
-    examined: Examined | None = None
+    examined: Examined | None = None  # None where it could not be looked for
 
     @property
     def mechanism(self) -> str:

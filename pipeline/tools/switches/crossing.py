@@ -10,7 +10,7 @@ from isobatch.pipeline.workers.wire import Crossing
 
 @dataclass(frozen=True)
 class SwitchAsked(Opening):
-    """What is opened with the ``options`` of a switch of ``runtime`` turned, and the N at which it is run."""
+    """What is opened with a switch of a runtime turned, and the N at which it is run."""
 
     runtime: str = field(kw_only=True)
     options: Mapping[str, Any] = field(kw_only=True)
@@ -19,15 +19,11 @@ class SwitchAsked(Opening):
 
 @dataclass(frozen=True)
 class Held(Crossing):
-    """What the passes of a verdict showed under a switch.
+    """What the passes of a verdict showed under a switch."""
 
-    ``read``: what is in effect. ``singles``: the SHA-256 of the singles; ``sums``: of every pass's rows, by its id.
-    ``differing``: rows that differ from their singles, by N; ``flipped``: rows with another top-1, by N.
-    """
-
-    read: Mapping[str, str]
-    singles: str
-    sums: Mapping[str, str]
-    differing: Mapping[int, int]
-    flipped: Mapping[int, int]
+    read: Mapping[str, str]  # what is in effect
+    singles: str  # the SHA-256 of the singles
+    sums: Mapping[str, str]  # of every pass's rows, by its id
+    differing: Mapping[int, int]  # rows that differ from their singles, by N
+    flipped: Mapping[int, int]  # rows with another top-1, by N
     comparisons: int

@@ -9,26 +9,22 @@ from isobatch.pipeline.records.study import Environment, Interval, Record, Tool
 
 
 class SwitchResult(Record):
-    """One switch of one variant. ``set``: read back as asked; None: the library tells nobody.
-
-    ``holds``: every image has the same bytes alone and in every batch, and in a second process; None: not run.
-    ``moves_bits``: single images have other bytes than as shipped. ``ratio``: by N the time of a call over that of a
-    call as shipped, made in turn.
-    """
+    """One switch of one variant."""
 
     switch: str
     asked: str
     status: Literal["measured", "failed"] = "measured"
     reason: str | None = None
-    set: bool | None = None
+    set: bool | None = None  # read back as asked; None: the library tells nobody
     read_back: str | None = None
     repeatable: bool | None = None
+    # Every image has the same bytes alone and in every batch, and in a second process; None: not run.
     holds: bool | None = None
     differing_at: tuple[int, ...] = ()
     top1_flips: int = 0
-    moves_bits: bool | None = None
+    moves_bits: bool | None = None  # single images have other bytes than as shipped
     n_comparisons: int = 0
-    ratio: dict[str, Interval] = Field(default={})
+    ratio: dict[str, Interval] = Field(default={})  # by N: time of a call over that of one as shipped, made in turn
 
 
 class VariantSwitches(Record):

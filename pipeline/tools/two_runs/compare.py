@@ -30,16 +30,14 @@ NO_EVIDENCE = "how far apart: not measured: evidence files absent"
 
 @dataclass(frozen=True)
 class _Sides:
-    """What both runs share. ``inputs``: names of the shared sets, of run ``a`` to run ``b``; ``across``: the axes in
-    which each run has one value, and not the same: conditions are matched without them.
-    """
+    """What both runs share."""
 
     a: Study
     b: Study
     outputs_a: Outputs
     outputs_b: Outputs
-    inputs: dict[str, str]
-    across: tuple[str, ...]
+    inputs: dict[str, str]  # names of the shared sets, of run ``a`` to run ``b``
+    across: tuple[str, ...]  # axes in which each run has one value of its own: conditions are matched without them
 
     def key(self, condition: Condition) -> str:
         """What a condition of one run has in common with one of the other."""

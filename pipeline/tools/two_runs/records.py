@@ -26,12 +26,9 @@ class Difference(Record):
 
 
 class Apart(Record):
-    """Output rows of run ``a`` (reference) against those of run ``b`` (candidate), measured in float64.
+    """Output rows of run ``a`` (reference) against those of ``b`` (candidate), the same images at one N, in float64."""
 
-    The same images at the same ``batch_size``; ``condition`` is that of run ``a``.
-    """
-
-    condition: Condition
+    condition: Condition  # that of run ``a``
     batch_size: int
     n_images: int
     n_images_equal: int
@@ -44,36 +41,31 @@ class Apart(Record):
 
 
 class SetCompared(Record):
-    """One variant on one input set that both runs share.
-
-    ``n_outputs`` counts the outputs (a condition and an N each) that both runs have, ``n_equal`` those of equal bytes,
-    ``n_undecided`` those of which it cannot be said. ``apart``: the farthest of those that were measured.
-    ``same_bytes`` is True where all of them are equal, False where one differs, else None.
-    """
+    """One variant on one input set that both runs share."""
 
     variant: str
     inputs: str
     verdict_a: Verdict | None
     verdict_b: Verdict | None
-    same_bytes: bool | None
-    n_outputs: int
-    n_equal: int
-    n_undecided: int = 0
-    apart: Apart | None = None
+    same_bytes: bool | None  # True where all outputs are equal, False where one differs, else None
+    n_outputs: int  # a condition and an N each, that both runs have
+    n_equal: int  # of equal bytes
+    n_undecided: int = 0  # of which it cannot be said
+    apart: Apart | None = None  # the farthest of those that were measured
     notes: tuple[str, ...] = ()
     only_in_one: tuple[str, ...] = ()  # of ``notes`` those that say what only one run has
 
 
 @dataclass(frozen=True)
 class Change:
-    """What one run says and the other does not. ``variant`` None: of the whole run; ``inputs`` None: of all sets."""
+    """What one run says and the other does not."""
 
     kind: ChangeKind
     what: str
     a: str
     b: str
-    variant: str | None = None
-    inputs: str | None = None
+    variant: str | None = None  # None: of the whole run
+    inputs: str | None = None  # None: of all sets
     note: str = ""
 
 

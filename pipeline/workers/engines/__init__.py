@@ -9,20 +9,15 @@ from isobatch.pipeline.workers.call import OnEvent, WorkerError
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One call in a worker, with what it needs. A study may have many thousands: a payload is made when it is needed.
-
-    ``threads``: how many its worker reserves; they are never halved to make room. ``alone``: its calls are timed, so
-    nothing may run beside it. ``reads``: files and folders that the payload names, each with the hash of its content;
-    ``writes``: the files that its worker writes.
-    """
+    """One call in a worker, with what it needs."""
 
     environment: Mapping[str, str]
     function: str
-    payload: Callable[[], Any]
-    threads: int
-    alone: bool
-    reads: Mapping[str, str]
-    writes: Sequence[str]
+    payload: Callable[[], Any]  # made when it is needed: a study may have many thousands of calls
+    threads: int  # how many its worker reserves; they are never halved to make room
+    alone: bool  # its calls are timed, so nothing may run beside it
+    reads: Mapping[str, str]  # files and folders that the payload names, each with the hash of its content
+    writes: Sequence[str]  # the files that its worker writes
     begun: Callable[[], None]
     on_event: OnEvent
 

@@ -14,12 +14,12 @@ WIDTH = 3 * 8 * 8
 
 @dataclass(frozen=True)
 class Graph:
-    """A graph, the layer that is to be named and why; ``twin``: what looks alike and is innocent."""
+    """A graph, the layer that is to be named and why."""
 
     model: onnx.ModelProto
     layer: str
     mechanism: str
-    twin: onnx.ModelProto
+    twin: onnx.ModelProto  # what looks alike and is innocent
 
 
 def graph(nodes: Sequence[NodeProto], constants: dict[str, Any], last: str, named: bool = True) -> onnx.ModelProto:

@@ -35,7 +35,7 @@ def sequences(path: Path) -> Path:
 def test_the_bytes_are_those_of_the_file_with_the_batch_in_front(tmp_path: Path) -> None:
     path = sequences(tmp_path / "net.onnx")
     checked = check_onnx(path, batch_axes={"x": 1, "all": 2, "most": 0})
-    assert [str(one) for one in checked.inputs] == ["x: float32 [n, any, 3]"]
+    assert [str(graph_input) for graph_input in checked.inputs] == ["x: float32 [n, any, 3]"]
     assert checked.notes[0].startswith("its batch is axis 1 of 'x' and axis 2 of 'all' (--batch-axis)")
     assert checked.sha256 != check_onnx(path).sha256  # what is kept of one is not the other's
     x = np.random.default_rng(0).standard_normal((5, 4, 3)).astype(np.float32)

@@ -237,7 +237,7 @@ def test_a_layer_with_graphs_of_its_own_runs_in_parts_too() -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     watched = WatchedGraph(model, threads=1)
     images = np.random.default_rng(0).standard_normal((5, 3, 4), np.float32)
-    (layer,) = [name for name, one in watched.layers.items() if one.kind == "if"]
+    (layer,) = [name for name, layer in watched.layers.items() if layer.kind == "if"]
     for rules in ({layer: Canonical(size=1)}, {layer: Canonical(size=2, up_to=2)}, {WHOLE: Canonical(size=1)}):
         session = open_session(canonical_model(watched, rules).SerializeToString(), 1)
         for n in (1, 2, 5):

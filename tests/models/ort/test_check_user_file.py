@@ -296,14 +296,14 @@ def test_what_a_network_takes_is_read_from_its_file(
     model = classifier()
     make(model)
     checked = check_onnx(saved(tmp_path, model))
-    assert [str(one) for one in checked.inputs] == [takes]
+    assert [str(graph_input) for graph_input in checked.inputs] == [takes]
 
 
 def test_an_input_that_nothing_reads_is_left_out_and_said(tmp_path: Path) -> None:
     model = classifier()
     model.graph.input.append(helper.make_tensor_value_info("mask", TensorProto.FLOAT, ["n"]))
     checked = check_onnx(saved(tmp_path, model))
-    assert [one.name for one in checked.inputs] == ["images"]
+    assert [graph_input.name for graph_input in checked.inputs] == ["images"]
     assert checked.notes == ("nothing reads its input 'mask', which is left out",)
 
 
@@ -369,7 +369,7 @@ def test_the_remedy_for_a_switch_works(tmp_path: Path) -> None:
     model = classifier()
     switch(model)
     model.graph.initializer.append(numpy_helper.from_array(np.array(False), "is_training"))
-    assert [one.name for one in check_onnx(saved(tmp_path, model)).inputs] == ["images"]
+    assert [graph_input.name for graph_input in check_onnx(saved(tmp_path, model)).inputs] == ["images"]
 
 
 def test_the_remedy_for_an_axis_of_length_zero_works(tmp_path: Path) -> None:

@@ -27,19 +27,19 @@ def test_a_graph_in_which_nothing_was_quantized_has_no_counts(tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", STATIC)
 def test_a_sane_calibration_loses_next_to_nothing(tmp_path: Path, name: str) -> None:
-    found = shares(tmp_path, pixels(64), pixels(64, seed=1), name)
-    assert {"images", "a", "b", "c"} <= found.keys()
-    assert max(found.values()) < 0.01
+    clipped = shares(tmp_path, pixels(64), pixels(64, seed=1), name)
+    assert {"images", "a", "b", "c"} <= clipped.keys()
+    assert max(clipped.values()) < 0.01
 
 
 @pytest.mark.parametrize("name", STATIC)
 def test_a_calibration_on_faint_images_loses_what_the_range_says(tmp_path: Path, name: str) -> None:
     calibration, images = 0.3 * pixels(8), pixels(8, seed=1)
-    found = shares(tmp_path, calibration, images, name)
+    clipped = shares(tmp_path, calibration, images, name)
     step = (calibration.max() - calibration.min()) / 255
     beyond = (images > calibration.max() + 1.5 * step) | (images < calibration.min() - 1.5 * step)
-    assert found["images"] == pytest.approx(beyond.mean(), rel=0.15)
-    assert found["images"] > 0.1 and found["a"] > 0.01
+    assert clipped["images"] == pytest.approx(beyond.mean(), rel=0.15)
+    assert clipped["images"] > 0.1 and clipped["a"] > 0.01
 
 
 def test_a_white_background_at_the_limit_is_not_lost(tmp_path: Path) -> None:

@@ -33,8 +33,8 @@ def scoring(*more: onnx.NodeProto, outputs: list[ValueInfoProto]) -> ModelProto:
 def checked(folder: Path, model: ModelProto) -> tuple[ModelProto, str]:
     path = folder / "net.onnx"
     path.write_bytes(model.SerializeToString())
-    found = check_onnx(path)
-    return found.model, "; ".join(found.notes)
+    checked_model = check_onnx(path)
+    return checked_model.model, "; ".join(checked_model.notes)
 
 
 def results(model: ModelProto) -> dict[str, np.ndarray]:
@@ -51,8 +51,8 @@ def test_the_maps_of_a_zip_map_give_way_to_their_array(tmp_path: Path) -> None:
     outputs = [array("label", TensorProto.INT64, "n"), helper.make_value_info("maps", of_maps)]
     model, notes = checked(tmp_path, scoring(zipped, label, outputs=outputs))
     assert "'maps' is a list of maps (ZipMap): the array 'scores'" in notes
-    found = results(model)
-    assert list(found) == ["label", "scores"] and found["scores"].tobytes() == ROWS[:, :CLASSES].tobytes()
+    arrays = results(model)
+    assert list(arrays) == ["label", "scores"] and arrays["scores"].tobytes() == ROWS[:, :CLASSES].tobytes()
 
 
 def test_bfloat16_is_handed_over_as_the_float32_that_holds_it(tmp_path: Path) -> None:

@@ -48,8 +48,8 @@ def test_its_own_operands_give_the_bytes_of_a_replay(runner: _Runner) -> None:
         inputs, outputs = seen[name]
         products = runner.products(name)
         assert products is not None
-        found = runner.with_operands(name, inputs, products.weight, products.bias)
-        assert found[0].tobytes() == outputs[0].tobytes()
+        computed = runner.with_operands(name, inputs, products.weight, products.bias)
+        assert computed[0].tobytes() == outputs[0].tobytes()
         zeros = runner.with_operands(name, inputs, np.zeros_like(products.weight), products.bias)[0]
         assert products.bias is not None
         assert (np.moveaxis(zeros, 1, -1) == products.bias).all()

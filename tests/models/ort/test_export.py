@@ -186,9 +186,9 @@ def quantized_already(folder: Path) -> onnx.ModelProto:
 def test_what_needs_a_float_graph_says_so(name: str, tmp_path: Path) -> None:
     (tmp_path / "first").mkdir()
     again = request(tmp_path, quantized_already(tmp_path / "first"), calibration=pixels(2))
-    with pytest.raises(VariantUnavailable, match=f"quantized already .*, and {name} is made from") as found:
+    with pytest.raises(VariantUnavailable, match=f"quantized already .*, and {name} is made from") as raised:
         build(name, again, tmp_path)
-    assert "float32 file" in found.value.remedy
+    assert "float32 file" in raised.value.remedy
     assert build("ort-fp32", again, tmp_path).manifest.recipe["as_given"] == "int8"
 
 

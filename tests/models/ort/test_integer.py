@@ -71,7 +71,7 @@ class OtherWhenBatched:
 
     def __init__(self, runner: QuantizedOrtRunner) -> None:
         self.runner = runner
-        self.formula = next(one for one in formulas(1) if one.text == "(acc*(s_x*s_w) + bias) * (1/s_y)")
+        self.formula = next(formula for formula in formulas(1) if formula.text == "(acc*(s_x*s_w) + bias) * (1/s_y)")
 
     def accumulators(self, layer: str, inputs: Rows) -> Any:
         return self.runner.accumulators(layer, inputs)
@@ -98,9 +98,9 @@ def test_another_epilogue_of_a_batch_is_named_requantization(runner: QuantizedOr
     described, inputs, _ = watched(runner, pixels(BATCH))[layer]
     subject = Subject(OtherWhenBatched(runner), described, inputs, BATCH, threads=1, seed=0, found_by="provoked")
     assert requantization.applies_to(subject)
-    found = requantization.probe(subject)
-    assert found.verdict == "supported", found.evidence
-    assert "N = 1: all its codes are" in found.evidence
+    finding = requantization.probe(subject)
+    assert finding.verdict == "supported", finding.evidence
+    assert "N = 1: all its codes are" in finding.evidence
 
 
 def test_float_layers_and_layers_not_yet_watched_have_none(tmp_path: Path) -> None:

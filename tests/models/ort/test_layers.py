@@ -93,11 +93,11 @@ def test_arithmetic_on_shapes_is_repeated_and_ties_nothing_together() -> None:
         "one": np.array([1], np.int64),
         "minus_one": np.array([-1], np.int64),
     }
-    found = watched(graph(nodes, constants, [4]))
-    assert list(found.layers) == ["flat", "relu", "logits"]
-    assert found.layers["logits"].inputs == ("images", "positive")
+    net = watched(graph(nodes, constants, [4]))
+    assert list(net.layers) == ["flat", "relu", "logits"]
+    assert net.layers["logits"].inputs == ("images", "positive")
     images = np.random.default_rng(0).standard_normal((3, 3, 4), np.float32)
-    assert (found.watch(images, lambda layer, inputs, outputs: None) == np.maximum(images, 0).reshape(3, 12)).all()
+    assert (net.watch(images, lambda layer, inputs, outputs: None) == np.maximum(images, 0).reshape(3, 12)).all()
 
 
 def test_layers_come_behind_what_they_read() -> None:
@@ -128,10 +128,10 @@ def test_nodes_without_names_or_with_the_same_are_told_apart() -> None:
 
 @pytest.mark.parametrize("size", [(24, 32), (40, 24)])
 def test_the_signature_tells_shapes_of_one_image(size: tuple[int, int]) -> None:
-    found: dict[int, list[str]] = {}
+    signatures: dict[int, list[str]] = {}
     graph_ = watched(classifier())
     for count in (1, 3):
-        found[count] = []
-        graph_.watch(pixels(count, size), lambda layer, i, o, n=count: found[n].append(layer.signature))  # type: ignore[misc]
-    assert found[1] == found[3]
-    assert found[1][0].endswith(f"<- float32[3, {size[0]}, {size[1]}]")
+        signatures[count] = []
+        graph_.watch(pixels(count, size), lambda layer, i, o, n=count: signatures[n].append(layer.signature))  # type: ignore[misc]
+    assert signatures[1] == signatures[3]
+    assert signatures[1][0].endswith(f"<- float32[3, {size[0]}, {size[1]}]")

@@ -39,11 +39,11 @@ def test_the_dynamic_layers_scripts_show_their_scale_at_work(tmp_path: Path) -> 
     with load(find_variant("ort-int8-dynamic").open)(artifact, SETTINGS) as runner, starting as starter:
         images = pixels(4)
         located = locate(runner, images, [2, 4], seed=1)
-        found = write_reproducers(runner, located, images, "ort-int8-dynamic", run_folder, 1, starter)
+        reproducers = write_reproducers(runner, located, images, "ort-int8-dynamic", run_folder, 1, starter)
     origins = {name for name, finding in located.findings.items() if finding.batch_sizes}
-    assert origins and set(found) == origins
-    assert all(one.path for one in found.values()), found
-    script = run_folder / str(next(iter(found.values())).path)
+    assert origins and set(reproducers) == origins
+    assert all(one.path for one in reproducers.values()), reproducers
+    script = run_folder / str(next(iter(reproducers.values())).path)
     done = subprocess.run([sys.executable, "-I", str(script)], capture_output=True, text=True, timeout=ENDS_S)
     assert done.returncode == 1 and "DynamicQuantizeLinear" in done.stdout, done.stdout + done.stderr
     script.with_suffix(".onnx").unlink()

@@ -18,9 +18,9 @@ def plain(tmp_path: Path) -> Artifact:
 def effective_of(name: str, folder: Path) -> tuple[str, int, int, str]:
     artifact = build(name, request(folder, classifier(), calibration=pixels(4)), folder)
     with OrtRunner(artifact, RunnerSettings(threads=1)) as runner:
-        found = runner.effective()
-    assert found.provider == CPU
-    return found.precision, found.int8_layers, found.weight_layers, found.note
+        effective = runner.effective()
+    assert effective.provider == CPU
+    return effective.precision, effective.int8_layers, effective.weight_layers, effective.note
 
 
 def test_fp32_is_what_it_says(tmp_path: Path) -> None:
@@ -51,10 +51,10 @@ def test_an_int8_weight_behind_a_float_kernel_counts_as_float(tmp_path: Path) ->
     conv.input[0] = producers[dequantize.input[0]].input[0]  # past QuantizeLinear and DequantizeLinear
     onnx.save(model, artifact.folder / MODEL_FILE)
     with OrtRunner(artifact, RunnerSettings(threads=1)) as runner:
-        found = runner.effective()
-    assert found.int8_layers < found.weight_layers == LAYERS
-    assert found.precision in ("int8+fp32", "fp32+int8")
-    assert found.note.startswith(f"{found.int8_layers} of {LAYERS} layers with int8 weights compute in int8")
+        effective = runner.effective()
+    assert effective.int8_layers < effective.weight_layers == LAYERS
+    assert effective.precision in ("int8+fp32", "fp32+int8")
+    assert effective.note.startswith(f"{effective.int8_layers} of {LAYERS} layers with int8 weights compute in int8")
 
 
 def test_saturation_without_reduce_range_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

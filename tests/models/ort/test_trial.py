@@ -22,9 +22,9 @@ def trial(
 
 
 def outcome(folder: Path, model: onnx.ModelProto, asked: str = "auto") -> Outcome:
-    found = trial(folder, model, asked=asked)
-    assert found.refusal is None and found.outcome is not None
-    return found.outcome
+    result = trial(folder, model, asked=asked)
+    assert result.refusal is None and result.outcome is not None
+    return result.outcome
 
 
 def ending(*nodes: onnx.NodeProto, name: str = "answer", kind: int = TensorProto.FLOAT) -> onnx.ModelProto:
@@ -57,8 +57,8 @@ def test_the_outcome_follows_from_what_the_output_is(
     if model.graph.node[-1].op_type == "ReduceSum":
         model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([1], np.int64), "one"))
     if model.graph.node[-1].op_type == "ReduceMax":  # over all axes: no row an image
-        found = trial(tmp_path, model)
-        assert found.refusal is not None and "baked" in found.refusal
+        result = trial(tmp_path, model)
+        assert result.refusal is not None and "baked" in result.refusal
         return
     found_kind = outcome(tmp_path, model)
     assert (found_kind.kind, found_kind.threshold) == (kind, threshold)
@@ -66,21 +66,21 @@ def test_the_outcome_follows_from_what_the_output_is(
 
 @pytest.mark.parametrize(("last", "through"), [("Softmax", "Softmax"), ("Sigmoid", "Sigmoid"), ("LogSoftmax", "")])
 def test_a_last_operator_that_squashes_is_looked_through_and_said(tmp_path: Path, last: str, through: str) -> None:
-    found = outcome(tmp_path, ending(node(last)))
-    assert found.through == through
-    assert (f"margins are taken before its {last}" in found.why) == bool(through)
+    outcome_read = outcome(tmp_path, ending(node(last)))
+    assert outcome_read.through == through
+    assert (f"margins are taken before its {last}" in outcome_read.why) == bool(through)
 
 
 def test_the_first_row_of_values_among_several_outputs_is_the_outcome(tmp_path: Path) -> None:
     model = classifier()
     model.graph.output.insert(0, helper.make_tensor_value_info("sum_act", TensorProto.FLOAT, None))
-    found = outcome(tmp_path, model)
+    outcome_read = outcome(tmp_path, model)
     maps = 8 * 12 * 16
-    assert [(leaf.name, leaf.start, leaf.stop) for leaf in found.leaves] == [
+    assert [(leaf.name, leaf.start, leaf.stop) for leaf in outcome_read.leaves] == [
         ("sum_act", 0, maps),
         ("logits", maps, maps + CLASSES),
     ]
-    assert (found.kind, found.start, found.stop) == ("classes", maps, maps + CLASSES)
+    assert (outcome_read.kind, outcome_read.start, outcome_read.stop) == ("classes", maps, maps + CLASSES)
 
 
 def test_an_outcome_that_is_asked_for_is_taken_or_refused_with_one_that_fits(tmp_path: Path) -> None:
@@ -90,16 +90,16 @@ def test_an_outcome_that_is_asked_for_is_taken_or_refused_with_one_that_fits(tmp
 
 
 def test_images_of_another_size_are_refused(tmp_path: Path) -> None:
-    found = trial(tmp_path, classifier(("n", 3, 24, 32)), pixels(2, (64, 64)))
-    assert found.refusal == "it takes images: float32 [n, 3, 24, 32], and these are float32 [n, 3, 64, 64]"
+    result = trial(tmp_path, classifier(("n", 3, 24, 32)), pixels(2, (64, 64)))
+    assert result.refusal == "it takes images: float32 [n, 3, 24, 32], and these are float32 [n, 3, 64, 64]"
 
 
 @pytest.mark.parametrize("size", [1, 4])
 def test_a_batch_size_hidden_in_a_reshape_is_copied_instead(tmp_path: Path, size: int) -> None:
     model = classifier()
     reshaping(model, [size, 8])
-    found = trial(tmp_path, model)
-    assert found.refusal is None and found.rewritten is not None
+    result = trial(tmp_path, model)
+    assert result.refusal is None and result.rewritten is not None
 
 
 def test_a_batch_size_hidden_elsewhere_is_called_baked_in(tmp_path: Path) -> None:
@@ -107,8 +107,8 @@ def test_a_batch_size_hidden_elsewhere_is_called_baked_in(tmp_path: Path) -> Non
     model.graph.node[-1].input[0] = "two"
     model.graph.initializer.append(onnx.numpy_helper.from_array(np.ones((4, 8), np.float32), "ones"))
     model.graph.node.insert(len(model.graph.node) - 1, helper.make_node("Add", ["flat", "ones"], ["two"]))
-    found = trial(tmp_path, model)
-    assert found.refusal is not None and "baked in" in found.refusal and "x.flatten(1)" in found.refusal
+    result = trial(tmp_path, model)
+    assert result.refusal is not None and "baked in" in result.refusal and "x.flatten(1)" in result.refusal
 
 
 def test_several_inputs_are_fed_by_name(tmp_path: Path) -> None:
@@ -123,8 +123,8 @@ def test_several_inputs_are_fed_by_name(tmp_path: Path) -> None:
     path = tmp_path / "rows.raw"
     path.write_bytes(rows.tobytes())
     images = Images("rows", str(path), "arrays", (3, 3, 24, 32), "", fields=fields)
-    found = tried(saved(tmp_path, model), images, None, "net.onnx")
-    assert found.refusal is None and found.outcome is not None and found.outcome.kind == "classes"
+    result = tried(saved(tmp_path, model), images, None, "net.onnx")
+    assert result.refusal is None and result.outcome is not None and result.outcome.kind == "classes"
     short = Images("rows", str(path), "arrays", (3, 3, 24, 32), "", fields=fields[:1])
     refused = tried(saved(tmp_path, model), short, None, "net.onnx").refusal
     assert refused is not None and "arrays images were given" in refused

@@ -86,13 +86,13 @@ def test_all_that_is_seen_has_a_row_for_every_image(runner: OrtRunner) -> None:
 
 def test_what_is_seen_cannot_be_written_to_and_stays(runner: OrtRunner) -> None:
     images = pixels(3)
-    found = seen(runner, images)
-    before = [value.tobytes() for _, inputs, outputs in found for value in (*inputs, *outputs)]
+    rows = seen(runner, images)
+    before = [value.tobytes() for _, inputs, outputs in rows for value in (*inputs, *outputs)]
     images[:] = 0
     runner.run(images)
     runner.watch(images, lambda layer, inputs, outputs: None)
-    assert before == [value.tobytes() for _, inputs, outputs in found for value in (*inputs, *outputs)]
-    for layer, inputs, outputs in found:
+    assert before == [value.tobytes() for _, inputs, outputs in rows for value in (*inputs, *outputs)]
+    for layer, inputs, outputs in rows:
         assert not any(value.flags.writeable for value in (*inputs, *outputs)), layer.name
 
 

@@ -64,5 +64,5 @@ def _count(model: onnx.ModelProto, count: int, beyond: int, name: str, shape: tu
 def _through(model: onnx.ModelProto, *nodes: onnx.NodeProto) -> None:
     """What were the logits is "plain" now, from which the nodes make the logits."""
     for node in model.graph.node:
-        node.output[:] = ["plain" if one == "logits" else one for one in node.output]
+        node.output[:] = ["plain" if output == "logits" else output for output in node.output]
     model.graph.node.extend(nodes)

@@ -79,12 +79,12 @@ def looked_at(net: Any, x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Mixing:
-    """A network, the layer that is to be named and why; ``twin``: what looks alike and is innocent."""
+    """A network, the layer that is to be named and why."""
 
     make: Callable[[], nn.Module]
     layer: str
     mechanism: str
-    twin: Callable[[], nn.Module]
+    twin: Callable[[], nn.Module]  # what looks alike and is innocent
 
 
 def own(step: Callable[[Any, Tensor], Tensor]) -> Callable[[], nn.Module]:

@@ -41,8 +41,8 @@ def alone(run: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def runner() -> Iterator[CompiledTorchRunner]:
-    with CompiledTorchRunner(three_layers, SETTINGS) as found:
-        yield found
+    with CompiledTorchRunner(three_layers, SETTINGS) as opened_runner:
+        yield opened_runner
 
 
 @pytest.mark.extras
@@ -72,7 +72,7 @@ def test_in_bfloat16_it_is_a_direct_script_too() -> None:
     script = torch.compile(three_layers().to(torch.bfloat16).to(memory_format=torch.channels_last))
     with torch.inference_mode(), torch._inductor.config.patch(freezing=True, compile_threads=1):
         direct = [to_numpy(script(images[:1].clone())), to_numpy(script(images.clone()))]
-    assert [one.tobytes() for one in ours] == [one.tobytes() for one in direct]
+    assert [row.tobytes() for row in ours] == [row.tobytes() for row in direct]
 
 
 @pytest.mark.extras
@@ -84,8 +84,11 @@ def test_there_is_a_graph_for_one_image_and_one_for_the_rest(runner: CompiledTor
     for n in (5, 2, 4, 3):
         assert np.abs(runner.run(IMAGES[:n]) - eager[:n]).max() < 1e-5
     effective = runner.effective()
-    assert [one.images for one in effective.graphs] == ["1", "2 to 15"]  # torch asks whether there are 16 to convolve
-    assert all(one.size == (24, 24) and one.seconds > 0 and one.operations["C++"] for one in effective.graphs)
+    assert [graph.images for graph in effective.graphs] == [
+        "1",
+        "2 to 15",
+    ]  # torch asks whether there are 16 to convolve
+    assert all(graph.size == (24, 24) and graph.seconds > 0 and graph.operations["C++"] for graph in effective.graphs)
     assert effective.precision == "fp32" and cpp_compiler.version() in effective.note
     assert not isinstance(runner, Inspectable) and "N = 1 / 2 to 15 run in graphs of their own" in runner.why_closed()
 
@@ -98,12 +101,12 @@ def test_a_loader_that_makes_its_tensors_elsewhere_gets_the_same_bytes(runner: C
         given = torch.from_numpy(rows).clone()  # an ordinary tensor, as the shipped loader has it
         with torch.inference_mode():
             assert made(given).numpy().tobytes() == runner.run(rows).tobytes()
-    assert [one.images for one in made.graphs] == ["1", "2 to 15"]
+    assert [graph.images for graph in made.graphs] == ["1", "2 to 15"]
     padded = InCanonicalShape(made, 8, 8, 2)  # which makes an inference tensor of a single image and its copy
     with torch.inference_mode():
         single = padded(torch.from_numpy(IMAGES[:1]).clone()).numpy()
         assert single.tobytes() == padded(torch.from_numpy(IMAGES[:1].repeat(2, 0)).clone())[:1].numpy().tobytes()
-    assert [one.images for one in made.graphs] == ["1", "2 to 15"]
+    assert [graph.images for graph in made.graphs] == ["1", "2 to 15"]
 
 
 @pytest.mark.extras
@@ -116,7 +119,7 @@ def test_every_number_of_images_has_a_graph_that_takes_it(order: tuple[int, ...]
     with CompiledTorchRunner(three_layers, SETTINGS) as runner:
         for n in order:
             assert np.abs(runner.run(images[:n]) - eager[:n]).max() < 1e-5
-        made = [one.images for one in runner.effective().graphs]
+        made = [graph.images for graph in runner.effective().graphs]
     assert sorted(made) == ["1", "16 or more", "2 to 15"]
 
 
@@ -130,19 +133,19 @@ def test_one_graph_is_refused_where_a_single_image_needs_its_own() -> None:
         rest = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 100))
         return nn.Sequential(*convolutions, *rest).eval().requires_grad_(False)
 
-    with CompiledTorchRunner(strided, RunnerSettings(2)) as runner, runner.with_one_graph() as one:
-        assert one.run(images).shape == (3, 100)
+    with CompiledTorchRunner(strided, RunnerSettings(2)) as runner, runner.with_one_graph() as one_graph:
+        assert one_graph.run(images).shape == (3, 100)
         with pytest.raises(VariantUnavailable, match=r"torch's code for 2 to 15 images .* does not take one"):
-            one.run(images[:1])
+            one_graph.run(images[:1])
 
 
 @pytest.mark.extras
 @quiet
 def test_in_one_graph_the_number_of_images_is_unknown(runner: CompiledTorchRunner) -> None:
-    with runner.with_one_graph() as one:
-        rows = [one.run(IMAGES[:n]) for n in (3, 1, 5)]
-        assert [graph.images for graph in one.effective().graphs] == ["1 to 15"]
-        assert one.change == {"one_graph": True}
+    with runner.with_one_graph() as one_graph:
+        rows = [one_graph.run(IMAGES[:n]) for n in (3, 1, 5)]
+        assert [graph.images for graph in one_graph.effective().graphs] == ["1 to 15"]
+        assert one_graph.change == {"one_graph": True}
     assert all(part.tobytes() == rows[2][: len(part)].tobytes() for part in rows)
 
 

@@ -79,9 +79,9 @@ def test_kernels_are_those_of_the_device_s_profiler() -> None:
 
 def test_what_is_in_effect_is_told_and_fewer_bits_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     with opened() as runner:
-        found = runner.effective()
-        assert (found.precision, found.provider, found.weight_layers) == ("fp32", "CPU", 2)
-        assert "largest error of a test convolution" in found.note
+        effective = runner.effective()
+        assert (effective.precision, effective.provider, effective.weight_layers) == ("fp32", "CPU", 2)
+        assert "largest error of a test convolution" in effective.note
     monkeypatch.setattr(torch_device_runner, "convolution_error", lambda *_: 50_000.0)
     with opened(CudaOptions(tf32="on")) as runner:
         assert runner.effective().precision == "tf32"

@@ -45,8 +45,8 @@ def test_its_own_operands_give_the_bytes_of_a_replay(runner: ExaminedTorchRunner
         _, inputs, outputs = seen[name]
         products = runner.products(name)
         assert products is not None and not products.weight.flags.writeable
-        found = runner.with_operands(name, inputs, products.weight, products.bias)
-        assert found[0].tobytes() == outputs[0].tobytes()
+        computed = runner.with_operands(name, inputs, products.weight, products.bias)
+        assert computed[0].tobytes() == outputs[0].tobytes()
     assert runner.products("1") is None and runner.products("0").bias is None  # type: ignore[union-attr]
 
 
@@ -54,8 +54,8 @@ def test_other_operands_are_used_and_leave_no_trace(runner: ExaminedTorchRunner)
     _, inputs, outputs = watched(runner, IMAGES)["4"]
     products = runner.products("4")
     assert products is not None and products.bias is not None
-    found = runner.with_operands("4", inputs, np.zeros_like(products.weight), products.bias)
-    assert (found[0] == products.bias).all()
+    computed = runner.with_operands("4", inputs, np.zeros_like(products.weight), products.bias)
+    assert (computed[0] == products.bias).all()
     assert runner.replay("4", inputs)[0].tobytes() == outputs[0].tobytes()
 
 

@@ -50,7 +50,7 @@ def test_every_shape_runs_on_integer_kernels(resnet18_artifact: Built, images5: 
         effective = runner.effective()
         assert isinstance(runner, Quantized)
         counts = (runner.clip_counts(images5), runner.clip_counts(images5 * np.float32(100)))
-    calm, wild = ({name: lost / seen for name, (lost, seen) in one.items()} for one in counts)
+    calm, wild = ({name: lost / seen for name, (lost, seen) in count.items()} for count in counts)
     assert batched.shape == (5, 7) and single.shape == (1, 7)
     assert np.abs(batched[:1] - single).max() < 0.2 * np.abs(batched).max()
     assert (effective.precision, effective.int8_layers, effective.weight_layers) == ("int8", 21, 21)
@@ -74,8 +74,8 @@ def test_the_stored_graph_gives_the_bytes_of_the_graph_that_was_converted(
     with torch.inference_mode():
         expected = LoweredPerShape(kept[0])(torch.from_numpy(images5))
         restored = load_network(tmp_path)
-        found = restored(torch.from_numpy(images5))
-    assert torch.equal(found, expected) and len(set(found.flatten().tolist())) > 10
+        outputs = restored(torch.from_numpy(images5))
+    assert torch.equal(outputs, expected) and len(set(outputs.flatten().tolist())) > 10
     assert [integer_layers(graph) for graph in restored.lowered.values()] == [21]
 
 
@@ -93,9 +93,9 @@ def test_a_transformer_of_one_size_of_image_is_quantized_at_that_size() -> None:
         observed = torch_pt2e._observed(net, (32, 32))
         observed(images)
         lowered = LoweredPerShape(torch_pt2e._converted(observed))
-        found = lowered(images)
+        outputs = lowered(images)
     assert all(integer_layers(graph) for graph in lowered.lowered.values())
-    assert (found - expected).abs().max() < 0.3 * expected.abs().max()
+    assert (outputs - expected).abs().max() < 0.3 * expected.abs().max()
 
 
 def test_why_no_deployment_is_written_is_said(tmp_path: Path) -> None:

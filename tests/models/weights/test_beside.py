@@ -61,9 +61,9 @@ def test_a_graph_in_a_folder_of_its_own_and_the_processor_first(tmp_path: Path) 
 )
 def test_what_cannot_be_read_is_said_and_not_used(text: str, tmp_path: Path) -> None:
     (tmp_path / PROCESSOR).write_text(text)
-    found = read_beside(tmp_path / "net.onnx")
-    assert found.view is None
-    assert found.said == "preprocessor_config.json beside it does not say it in a way that is known"
+    beside = read_beside(tmp_path / "net.onnx")
+    assert beside.view is None
+    assert beside.said == "preprocessor_config.json beside it does not say it in a way that is known"
 
 
 def test_nothing_beside(tmp_path: Path) -> None:

@@ -126,18 +126,18 @@ def test_a_huge_file_of_holes_and_a_pipe_are_refused_at_once(name: str, tmp_path
 
 def test_fitting_converts_to_float32_and_finds_the_number_of_classes(state: State) -> None:
     halves = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
-    found, classes = fitted(halves, "resnet18", "file.pth")
+    fitting, classes = fitted(halves, "resnet18", "file.pth")
     assert classes == 7
-    assert found["conv1.weight"].dtype == torch.float32
-    assert torch.equal(found["conv1.weight"], state["conv1.weight"].half().float())
-    assert list(found) == sorted(state)
+    assert fitting["conv1.weight"].dtype == torch.float32
+    assert torch.equal(fitting["conv1.weight"], state["conv1.weight"].half().float())
+    assert list(fitting) == sorted(state)
 
 
 def test_batch_counters_may_be_missing_and_training_heads_are_dropped(state: State) -> None:
     old = {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
-    found, _ = fitted(old | {"aux1.fc.weight": torch.ones(1)}, "resnet18", "file.pth")
-    assert found["bn1.num_batches_tracked"] == 0
-    assert set(found) == set(state)
+    fitting, _ = fitted(old | {"aux1.fc.weight": torch.ones(1)}, "resnet18", "file.pth")
+    assert fitting["bn1.num_batches_tracked"] == 0
+    assert set(fitting) == set(state)
 
 
 def spoiled(state: State, name: str, tensor: torch.Tensor | None) -> State:
@@ -195,10 +195,10 @@ def test_one_class_is_no_classifier(state: State) -> None:
 
 def test_integer_buffers_of_transformers_stay_integers() -> None:
     state = dict(architecture("swin_t", 3).state_dict())
-    found, classes = fitted(state, "swin_t", "file")
+    fitting, classes = fitted(state, "swin_t", "file")
     assert classes == 3
     index = "features.1.0.attn.relative_position_index"
-    assert found[index].dtype == torch.int64 and torch.equal(found[index], state[index])
+    assert fitting[index].dtype == torch.int64 and torch.equal(fitting[index], state[index])
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.safetensors"])

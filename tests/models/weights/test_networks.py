@@ -87,6 +87,6 @@ def test_an_onnx_file_is_no_torch_network() -> None:
     ],
 )
 def test_a_network_says_which_sizes_it_takes(model: str, size: int, said: str | None) -> None:
-    (found,) = networks.refusals(model, 10, [(size, size)])
-    assert (found is None) == (said is None)
-    assert said is None or (said in str(found) and "\n" not in str(found))
+    (refusal,) = networks.refusals(model, 10, [(size, size)])
+    assert (refusal is None) == (said is None)
+    assert said is None or (said in str(refusal) and "\n" not in str(refusal))

@@ -57,26 +57,26 @@ def published(state: State, hub: Path, monkeypatch: pytest.MonkeyPatch, name: st
 def test_a_file_is_resolved_to_the_cache_by_its_content(small_state: State, tmp_path: Path) -> None:
     torch.save({"state_dict": small_state}, tmp_path / "mine.pth")
     save_file(small_state, tmp_path / "same.safetensors")
-    found = resolve(str(tmp_path / "mine.pth"), tmp_path)
-    assert (found.source, found.num_classes) == ("mine.pth", 7)
-    assert found.note == "its state dict under 'state_dict' is used"
-    assert found.path == str(tmp_path / "weights" / f"{found.sha256}.safetensors")
-    assert torch.equal(load_file(found.path)["fc.weight"], small_state["fc.weight"])
-    assert resolve(str(tmp_path / "same.safetensors"), tmp_path).sha256 == found.sha256
-    assert [path.name for path in (tmp_path / "weights").iterdir()] == [Path(found.path).name]
+    resolved = resolve(str(tmp_path / "mine.pth"), tmp_path)
+    assert (resolved.source, resolved.num_classes) == ("mine.pth", 7)
+    assert resolved.note == "its state dict under 'state_dict' is used"
+    assert resolved.path == str(tmp_path / "weights" / f"{resolved.sha256}.safetensors")
+    assert torch.equal(load_file(resolved.path)["fc.weight"], small_state["fc.weight"])
+    assert resolve(str(tmp_path / "same.safetensors"), tmp_path).sha256 == resolved.sha256
+    assert [path.name for path in (tmp_path / "weights").iterdir()] == [Path(resolved.path).name]
 
 
 def test_an_intact_cache_file_is_kept_and_a_damaged_one_written_anew(small_state: State, tmp_path: Path) -> None:
     save_file(small_state, tmp_path / "mine.safetensors")
-    found = resolve(str(tmp_path / "mine.safetensors"), tmp_path)
-    inode = os.stat(found.path).st_ino
+    resolved = resolve(str(tmp_path / "mine.safetensors"), tmp_path)
+    inode = os.stat(resolved.path).st_ino
     resolve(str(tmp_path / "mine.safetensors"), tmp_path)
-    assert os.stat(found.path).st_ino == inode
-    damaged = bytearray(Path(found.path).read_bytes())
+    assert os.stat(resolved.path).st_ino == inode
+    damaged = bytearray(Path(resolved.path).read_bytes())
     damaged[-1] ^= 1
-    Path(found.path).write_bytes(damaged)
+    Path(resolved.path).write_bytes(damaged)
     resolve(str(tmp_path / "mine.safetensors"), tmp_path)
-    assert torch.equal(load_file(found.path)["conv5.0.weight"], small_state["conv5.0.weight"])
+    assert torch.equal(load_file(resolved.path)["conv5.0.weight"], small_state["conv5.0.weight"])
 
 
 def test_a_keyword_wins_over_a_file_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,10 +109,10 @@ def test_auto_takes_cached_imagenet_weights(
     small_state: State, hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     published(small_state, hub, monkeypatch)
-    found = resolve("auto", tmp_path, offline=True)
-    assert found.source == "imagenet-v1" and found.class_names == ("a",) * 7
-    assert found.view == View(40, 50, "bicubic", (0.5, 0.5, 0.5), IMAGENET.std, forced=True)
-    assert (found.view_from, found.view_assumed) == ("torchvision's entry for imagenet-v1", False)
+    resolved = resolve("auto", tmp_path, offline=True)
+    assert resolved.source == "imagenet-v1" and resolved.class_names == ("a",) * 7
+    assert resolved.view == View(40, 50, "bicubic", (0.5, 0.5, 0.5), IMAGENET.std, forced=True)
+    assert (resolved.view_from, resolved.view_assumed) == ("torchvision's entry for imagenet-v1", False)
 
 
 @pytest.mark.parametrize(
@@ -138,9 +138,9 @@ def test_auto_downloads_nothing_and_names_the_command_that_would(
     hub: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(weights, "_download", lambda *given: pytest.fail("auto must not download"))
-    found = resolve("auto", tmp_path, MODEL)
-    assert found.source == "random"
-    assert found.offer == "ImageNet weights: python run.py --model shufflenet_v2_x0_5 --weights imagenet-v1"
+    resolved = resolve("auto", tmp_path, MODEL)
+    assert resolved.source == "random"
+    assert resolved.offer == "ImageNet weights: python run.py --model shufflenet_v2_x0_5 --weights imagenet-v1"
 
 
 def test_a_damaged_hub_file_is_refused_though_torch_would_load_it(
@@ -173,9 +173,9 @@ def test_a_failed_download_says_from_where_and_what_else_there_is(
 
 
 def test_the_embedded_digits_are_the_default_for_resnet50(hub: Path, tmp_path: Path) -> None:
-    found = resolve("auto", tmp_path, "resnet50")
-    assert (found.source, found.num_classes) == ("digits", 1000)
-    assert found.offer == "ImageNet weights: python run.py --weights imagenet-v2"
+    resolved = resolve("auto", tmp_path, "resnet50")
+    assert (resolved.source, resolved.num_classes) == ("digits", 1000)
+    assert resolved.offer == "ImageNet weights: python run.py --weights imagenet-v2"
 
 
 def renamed(state: State, prefix: str) -> State:
@@ -184,9 +184,9 @@ def renamed(state: State, prefix: str) -> State:
 
 def test_what_was_read_from_a_checkpoint_is_said(small_state: State, tmp_path: Path) -> None:
     torch.save({"state_dict": renamed(small_state, "model."), "state_dict_ema": small_state}, tmp_path / "mine.pth")
-    found = resolve(str(tmp_path / "mine.pth"), tmp_path)
-    assert found.note == "its state dict under 'state_dict' is used; the prefix 'model.' of its names is left off"
-    ((code, text),) = found.warnings
+    resolved = resolve(str(tmp_path / "mine.pth"), tmp_path)
+    assert resolved.note == "its state dict under 'state_dict' is used; the prefix 'model.' of its names is left off"
+    ((code, text),) = resolved.warnings
     assert code == "other-weights" and text.endswith(
         "and not 'state_dict_ema' (averaged): --state-dict state_dict_ema takes the other"
     )
@@ -208,8 +208,8 @@ def test_left_out_tensors_are_a_warning(small_state: State, tmp_path: Path) -> N
 def test_a_network_of_grey_images_is_seen_from_its_weights(small_state: State, tmp_path: Path) -> None:
     grey = small_state | {"conv1.0.weight": small_state["conv1.0.weight"][:, :1].contiguous()}
     save_file(grey, tmp_path / "grey.safetensors")
-    found = resolve(str(tmp_path / "grey.safetensors"), tmp_path)
-    assert (found.model, found.note) == (f"{MODEL}[channels=1]", "its first convolution takes 1 channel")
+    resolved = resolve(str(tmp_path / "grey.safetensors"), tmp_path)
+    assert (resolved.model, resolved.note) == (f"{MODEL}[channels=1]", "its first convolution takes 1 channel")
 
 
 def test_what_the_weights_do_not_hold_is_asked_for(tmp_path: Path) -> None:
@@ -217,8 +217,8 @@ def test_what_the_weights_do_not_hold_is_asked_for(tmp_path: Path) -> None:
     save_file(state, tmp_path / "mine.safetensors")
     with pytest.raises(WeightsError, match=r"does not say whether .* give --model 'googlenet\[transform_input=yes\]'"):
         resolve(str(tmp_path / "mine.safetensors"), tmp_path, "googlenet")
-    found = resolve(str(tmp_path / "mine.safetensors"), tmp_path, "googlenet[transform_input=no]")
-    assert (found.model, found.num_classes) == ("googlenet[transform_input=no]", 3)
+    resolved = resolve(str(tmp_path / "mine.safetensors"), tmp_path, "googlenet[transform_input=no]")
+    assert (resolved.model, resolved.num_classes) == ("googlenet[transform_input=no]", 3)
 
 
 def test_a_head_of_another_build_is_named_with_both_shapes_and_its_remedy_works(

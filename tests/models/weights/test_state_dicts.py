@@ -35,10 +35,10 @@ def saved(tmp_path: Path, content: Any) -> Path:
 def test_the_place_that_is_taken_and_those_that_are_not(
     content: Any, asked: str | None, place: str, others: tuple[str, ...], tmp_path: Path
 ) -> None:
-    found = open_checkpoint(saved(tmp_path, content), asked)
-    assert (found.place, found.others, found.prefix) == (place, others, "")
-    assert list(found.state) == ["a", "b.c"]
-    assert bool(found.state["a"].any()) == (averaged(place))
+    checkpoint = open_checkpoint(saved(tmp_path, content), asked)
+    assert (checkpoint.place, checkpoint.others, checkpoint.prefix) == (place, others, "")
+    assert list(checkpoint.state) == ["a", "b.c"]
+    assert bool(checkpoint.state["a"].any()) == (averaged(place))
 
 
 def test_what_a_name_begins_with_may_be_asked_for(tmp_path: Path) -> None:

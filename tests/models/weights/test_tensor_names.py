@@ -14,10 +14,10 @@ STATE: State = {name: torch.full((1,), float(place)) for place, name in enumerat
 
 @pytest.mark.parametrize("prefix", ["module.", "model.", "_orig_mod.", "backbone.", "module._orig_mod.", "a.b.c."])
 def test_one_common_prefix_is_left_off_and_said(prefix: str) -> None:
-    found = as_named({prefix + name: tensor for name, tensor in STATE.items()}, EXPECTED)
-    assert found.state == STATE
-    assert found.notes == (f"the prefix {prefix!r} of its names is left off",)
-    assert (found.left_out, found.others) == ((), ())
+    named = as_named({prefix + name: tensor for name, tensor in STATE.items()}, EXPECTED)
+    assert named.state == STATE
+    assert named.notes == (f"the prefix {prefix!r} of its names is left off",)
+    assert (named.left_out, named.others) == ((), ())
 
 
 def test_plain_names_stay_and_nothing_is_said() -> None:
@@ -36,8 +36,8 @@ def test_a_compiled_part_inside_is_read_as_that_part() -> None:
 @pytest.mark.parametrize("prefix", ["", "model."])
 def test_what_training_alone_needs_is_left_out_and_said(prefix: str) -> None:
     state = {prefix + name: tensor for name, tensor in STATE.items()}
-    found = as_named(state | {"criterion.weight": torch.ones(1)}, EXPECTED)
-    assert (found.state, found.left_out) == (STATE, ("criterion.weight",))
+    named = as_named(state | {"criterion.weight": torch.ones(1)}, EXPECTED)
+    assert (named.state, named.left_out) == (STATE, ("criterion.weight",))
 
 
 def test_a_stranger_among_plain_names_stays_to_be_refused() -> None:
@@ -47,8 +47,8 @@ def test_a_stranger_among_plain_names_stays_to_be_refused() -> None:
 def test_two_networks_in_one_state_dict() -> None:
     teacher = {f"teacher.{name}": tensor + 10 for name, tensor in STATE.items()}
     both = teacher | {f"student.{name}": tensor for name, tensor in STATE.items()}
-    found = as_named(both, EXPECTED)
-    assert (found.state, found.others) == (STATE, ("teacher.",))
+    named = as_named(both, EXPECTED)
+    assert (named.state, named.others) == (STATE, ("teacher.",))
     assert as_named(both, EXPECTED, "teacher.").state["stem.weight"] == 10
     with pytest.raises(WeightsError, match="they stand behind: 'student', 'teacher'"):
         as_named(both, EXPECTED, "pupil.")
@@ -75,6 +75,6 @@ def test_older_names_of_published_weights_become_todays(model: str, older: objec
     state = skeleton(model, 3).state_dict()
     counters = {name for name in state if name.endswith("num_batches_tracked")}  # files of that time have none
     old = {prefix + older(name): tensor for name, tensor in state.items() if name not in counters}
-    found = as_named(old, state.keys())
-    assert found.state.keys() == state.keys() - counters
-    assert found.notes[-1] == f"{count} tensors have older names of torchvision and are renamed as it does"
+    named = as_named(old, state.keys())
+    assert named.state.keys() == state.keys() - counters
+    assert named.notes[-1] == f"{count} tensors have older names of torchvision and are renamed as it does"

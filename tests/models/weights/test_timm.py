@@ -43,8 +43,12 @@ def test_a_network_of_timms_has_its_channels_classes_and_pictures(tmp_path: Path
 @pytest.mark.extras
 def test_random_weights_and_a_file_of_timms_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
-    found = resolve("auto", SMALL, tmp_path / "cache", True, print)
-    assert (found.source, found.num_classes, found.view_from) == ("random", 1000, "timm's configuration of the model")
+    resolved = resolve("auto", SMALL, tmp_path / "cache", True, print)
+    assert (resolved.source, resolved.num_classes, resolved.view_from) == (
+        "random",
+        1000,
+        "timm's configuration of the model",
+    )
     net = architecture(SMALL, 3)
     torch.save(
         {"state_dict": {f"module.{key}": value for key, value in net.state_dict().items()}}, tmp_path / "own.pth"
@@ -66,7 +70,7 @@ def test_what_the_hubs_cache_holds_is_taken_without_a_network(tmp_path: Path, mo
     save_file(state, snapshot / "model.safetensors")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     for asked in ("auto", "pretrained"):
-        found = resolve(asked, SMALL, tmp_path / "cache", True, print)
-        assert (found.source, found.num_classes) == ("pretrained", 1000)
-        kept = load_file(found.path)
+        resolved = resolve(asked, SMALL, tmp_path / "cache", True, print)
+        assert (resolved.source, resolved.num_classes) == ("pretrained", 1000)
+        kept = load_file(resolved.path)
         assert kept.keys() == state.keys() and all(torch.equal(kept[name], state[name]) for name in kept)

@@ -39,7 +39,7 @@ class Plain:
         self.spoil = spoil
 
     def run(self, images: NDArray[np.float32]) -> NDArray[Any]:
-        return self.spoil(np.stack([one.mean(axis=1).ravel() for one in images]))
+        return self.spoil(np.stack([image.mean(axis=1).ravel() for image in images]))
 
 
 def at(n: int, kind: str = "batch") -> Callable[[NDArray[Any]], NDArray[Any]]:
@@ -153,31 +153,31 @@ def decided(
     variants = [result("fp32"), result("bf16")]
 
     def timed_again(variants: list[VariantResult], raced: Race) -> Race:
-        workers.timed.append([one.name for one in variants if one.range])
+        workers.timed.append([variant.name for variant in variants if variant.range])
         return raced
 
-    found, _ = certify(stages, variants, Policy(), race(fp32=200, bf16=100), None, timed_again)
-    return {one.name: one for one in found}, workers
+    certified, _ = certify(stages, variants, Policy(), race(fp32=200, bf16=100), None, timed_again)
+    return {variant.name: variant for variant in certified}, workers
 
 
 def opening_of(images: Images) -> Any:
-    return lambda stages, variants, one, most: (
+    return lambda stages, variants, variant, most: (
         {},
-        Opening(one.name, RunnerSettings(2), NO_ARTIFACT, images, images, None, most=most),
+        Opening(variant.name, RunnerSettings(2), NO_ARTIFACT, images, images, None, most=most),
     )
 
 
 def test_what_holds_is_verified_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found, workers = decided(tmp_path, monkeypatch, {"fp32": Plain(), "bf16": Plain()})
-    range_ = found["fp32"].range
-    assert workers.called == ["fp32"] and found["bf16"].range is None
+    decided_range, workers = decided(tmp_path, monkeypatch, {"fp32": Plain(), "bf16": Plain()})
+    range_ = decided_range["fp32"].range
+    assert workers.called == ["fp32"] and decided_range["bf16"].range is None
     assert range_ is not None and (range_.to, range_.batch_size, range_.failed_at) == (9, 8, [])
     assert (range_.threads, range_.image_size, range_.n_comparisons) == (2, [8, 8], 12)
 
 
 def test_a_failure_inside_what_is_shipped_leads_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found, workers = decided(tmp_path, monkeypatch, {"fp32": Plain(at(5)), "bf16": Plain(at(9))})
-    first, second = found["fp32"].range, found["bf16"].range
+    decided_range, workers = decided(tmp_path, monkeypatch, {"fp32": Plain(at(5)), "bf16": Plain(at(9))})
+    first, second = decided_range["fp32"].range, decided_range["bf16"].range
     assert workers.called == ["fp32", "bf16"]
     assert first is not None and (first.to, first.failed_at) == (4, [5])
     assert second is not None and (second.to, second.failed_at) == (6, [9])
@@ -190,8 +190,8 @@ def test_a_worker_that_ends_early_ends_the_range_and_says_why(tmp_path: Path, mo
             raise MemoryError
         return rows
 
-    found, _ = decided(tmp_path, monkeypatch, {"fp32": Plain(crash)})
-    range_ = found["fp32"].range
+    decided_range, _ = decided(tmp_path, monkeypatch, {"fp32": Plain(crash)})
+    range_ = decided_range["fp32"].range
     assert range_ is not None and (range_.to, range_.failed_at) == (6, [])
     assert range_.stopped == "its worker was ended by SIGKILL"
 
@@ -199,11 +199,11 @@ def test_a_worker_that_ends_early_ends_the_range_and_says_why(tmp_path: Path, mo
 def test_what_the_time_does_not_suffice_for_is_not_claimed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(certify_stage, "CERTIFY_S", 0.0)
     monkeypatch.setattr(certify_stage, "_LEAST_S", 0.0)
-    found, _ = decided(tmp_path, monkeypatch, {"fp32": Plain()})
-    range_ = found["fp32"].range
+    decided_range, _ = decided(tmp_path, monkeypatch, {"fp32": Plain()})
+    range_ = decided_range["fp32"].range
     assert range_ is not None and (range_.to, range_.n_comparisons, range_.stopped) == (1, 0, OUT_OF_TIME)
 
 
 def test_nothing_is_verified_where_nothing_was_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found, workers = decided(tmp_path, monkeypatch, {}, ())
-    assert workers.called == [] and found["fp32"].range is None
+    decided_range, workers = decided(tmp_path, monkeypatch, {}, ())
+    assert workers.called == [] and decided_range["fp32"].range is None

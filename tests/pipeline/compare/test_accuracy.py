@@ -14,10 +14,10 @@ def wrong_at(*images: int) -> np.ndarray:
 
 
 def test_accuracy_carries_n_interval_and_what_it_was_taken_on() -> None:
-    found = accuracy(wrong_at(*range(40)), LABELS, "digits", 32)
-    assert (found.top1, found.n, found.inputs, found.batch_size) == (0.9, 400, "digits", 32)
-    assert found.low95 < 0.9 < found.high95
-    assert (found.low95, found.high95) == pytest.approx((0.8663, 0.9276), abs=1e-4)
+    measured = accuracy(wrong_at(*range(40)), LABELS, "digits", 32)
+    assert (measured.top1, measured.n, measured.inputs, measured.batch_size) == (0.9, 400, "digits", 32)
+    assert measured.low95 < 0.9 < measured.high95
+    assert (measured.low95, measured.high95) == pytest.approx((0.8663, 0.9276), abs=1e-4)
 
 
 def test_the_drop_is_paired() -> None:

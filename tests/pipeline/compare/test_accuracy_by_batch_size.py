@@ -25,9 +25,9 @@ ALONE = np.arange(7)
 
 
 def found(evidence: Evidence, margin: float | None = None, contents: NDArray[np.int64] = ALONE) -> BatchAccuracy:
-    one = batch_accuracy(evidence, CONDITION, LABELS, contents, margin)
-    assert one is not None
-    return one
+    accuracy = batch_accuracy(evidence, CONDITION, LABELS, contents, margin)
+    assert accuracy is not None
+    return accuracy
 
 
 @pytest.mark.parametrize(
@@ -43,10 +43,10 @@ def found(evidence: Evidence, margin: float | None = None, contents: NDArray[np.
     ],
 )
 def test_seven_images_decide_nothing(network: fakes.Network, depends: str, changed: int) -> None:
-    one = found(fakes.run(network, 7, (2, 4)), margin=2.0)
-    assert (one.depends, one.changed, one.singles.n, one.singles.top1) == (depends, changed, 7, 1.0)
-    assert one.changed_upper95 == rate_upper(changed, 7)
-    assert [at.batch_size for at in one.at] == [2, 3, 4]
+    accuracy = found(fakes.run(network, 7, (2, 4)), margin=2.0)
+    assert (accuracy.depends, accuracy.changed, accuracy.singles.n, accuracy.singles.top1) == (depends, changed, 7, 1.0)
+    assert accuracy.changed_upper95 == rate_upper(changed, 7)
+    assert [at.batch_size for at in accuracy.at] == [2, 3, 4]
 
 
 def test_without_a_batch_there_is_nothing_to_say() -> None:
@@ -82,17 +82,17 @@ def test_the_counts_are_those_of_a_plain_loop(seed: int) -> None:
     labels = draws.integers(0, 7, size)[contents]
     moved = np.flatnonzero(draws.random(size) < 0.4).tolist()
     evidence = fakes.run(fakes.noise_by_size(rows, {2: 9.0, 3: 0.1, 5: 9.0}, moved), size, (2, 3, 5), probes=False)
-    one = batch_accuracy(evidence, CONDITION, labels, contents, None)
-    assert one is not None
-    for at in one.at:
+    accuracy = batch_accuracy(evidence, CONDITION, labels, contents, None)
+    assert accuracy is not None
+    for at in accuracy.at:
         images, changed, lost, gained, right = plainly(evidence, labels, contents, at.batch_size)
         assert (at.n, at.changed, at.only_singles_right, at.only_batched_right) == (images, changed, lost, gained)
         assert at.top1 == right / images and at.change == (gained - lost) / images
         assert (at.change_low95, at.change_high95) == change_interval(lost, gained, images)
         assert at.change_low95 <= at.change <= at.change_high95
         assert at.mcnemar_p <= at.mcnemar_holm <= 1
-    assert one.changed >= max(at.changed for at in one.at)
-    assert one.singles.n == len(set(contents.tolist()))
+    assert accuracy.changed >= max(at.changed for at in accuracy.at)
+    assert accuracy.singles.n == len(set(contents.tolist()))
 
 
 def test_copies_of_an_image_count_once_and_a_changed_one_stands_for_them() -> None:
@@ -100,8 +100,8 @@ def test_copies_of_an_image_count_once_and_a_changed_one_stands_for_them() -> No
     rows[1] = rows[0]
     contents = content_numbers([b"a", b"a", b"c", b"d", b"e", b"f", b"g"])
     assert contents.tolist() == [0, 0, 2, 3, 4, 5, 6]
-    one = found(fakes.run(fakes.noise_by_size(rows, {2: 9.0}, images=[1]), 7, (2,)), contents=contents)
-    assert (one.singles.n, one.changed) == (6, 1)
+    accuracy = found(fakes.run(fakes.noise_by_size(rows, {2: 9.0}, images=[1]), 7, (2,)), contents=contents)
+    assert (accuracy.singles.n, accuracy.changed) == (6, 1)
 
 
 def counted(*discordant: tuple[int, int], n: int = 1000, changed: int | None = None) -> BatchAccuracy:

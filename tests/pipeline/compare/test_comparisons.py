@@ -24,12 +24,12 @@ def compared(network: Network, **options: object) -> list[Comparison]:
 
 
 def of(kind: str, made: Sequence[Comparison]) -> dict[int, Comparison]:
-    return {one.batch_size: one for one in made if one.kind == kind}
+    return {comparison.batch_size: comparison for comparison in made if comparison.kind == kind}
 
 
 def test_a_faithful_network_gives_the_ideal_everywhere() -> None:
     made = compared(fakes.faithful(ROWS))
-    assert [(one.kind, one.batch_size) for one in made] == [
+    assert [(comparison.kind, comparison.batch_size) for comparison in made] == [
         ("batch-vs-singles", 2),
         ("batch-vs-singles", 4),
         ("repeat", 1),
@@ -39,11 +39,16 @@ def test_a_faithful_network_gives_the_ideal_everywhere() -> None:
         ("neighbours", 4),
         ("vs-reference", 1),
     ]
-    for one in made[:-1]:
-        assert one.bitwise_equal and one.issues == ()
-        assert (one.n_images_equal, one.n_elements_differing) == (one.n_images, 0)
-        assert (one.max_abs, one.max_ulp, one.sqnr_db, one.cosine_min) == (0.0, 0.0, math.inf, 1.0)
-        assert one.top1_flip_upper95 == pytest.approx(1 - 0.05 ** (1 / one.n_images))
+    for comparison in made[:-1]:
+        assert comparison.bitwise_equal and comparison.issues == ()
+        assert (comparison.n_images_equal, comparison.n_elements_differing) == (comparison.n_images, 0)
+        assert (comparison.max_abs, comparison.max_ulp, comparison.sqnr_db, comparison.cosine_min) == (
+            0.0,
+            0.0,
+            math.inf,
+            1.0,
+        )
+        assert comparison.top1_flip_upper95 == pytest.approx(1 - 0.05 ** (1 / comparison.n_images))
 
 
 def test_the_conditions_of_the_probes_are_their_own() -> None:
@@ -56,13 +61,17 @@ def test_the_conditions_of_the_probes_are_their_own() -> None:
 
 def test_one_ulp_is_found_at_every_n_and_nowhere_else() -> None:
     made = compared(fakes.one_ulp_when_batched(ROWS))
-    for one in made:
-        if one.kind == "batch-vs-singles":
-            assert (one.n_elements_differing, one.max_ulp, one.n_images_equal) == (1, 1.0, one.n_images - 1)
-            assert one.ulp_at == float(ROWS[0, 0])
-            assert one.allclose and not one.bitwise_equal
-        elif one.kind != "vs-reference":
-            assert one.bitwise_equal
+    for comparison in made:
+        if comparison.kind == "batch-vs-singles":
+            assert (comparison.n_elements_differing, comparison.max_ulp, comparison.n_images_equal) == (
+                1,
+                1.0,
+                comparison.n_images - 1,
+            )
+            assert comparison.ulp_at == float(ROWS[0, 0])
+            assert comparison.allclose and not comparison.bitwise_equal
+        elif comparison.kind != "vs-reference":
+            assert comparison.bitwise_equal
 
 
 def test_a_ragged_last_batch_is_evidence_for_its_own_size() -> None:
@@ -120,13 +129,17 @@ def test_swapped_rows_flip() -> None:
 
 def test_a_neighbour_leak_shows_only_beside_the_outlier() -> None:
     made = compared(fakes.neighbour_leak(ROWS))
-    assert [one.kind for one in made if not one.bitwise_equal and one.kind != "vs-reference"] == ["neighbours"]
+    assert [
+        comparison.kind for comparison in made if not comparison.bitwise_equal and comparison.kind != "vs-reference"
+    ] == ["neighbours"]
     assert of("neighbours", made)[4].max_abs == pytest.approx(1.0)
 
 
 def test_a_dependence_on_the_place_shows_only_in_the_rotated_batches() -> None:
     made = compared(fakes.place_dependent(ROWS))
-    assert [one.kind for one in made if not one.bitwise_equal and one.kind != "vs-reference"] == ["position"]
+    assert [
+        comparison.kind for comparison in made if not comparison.bitwise_equal and comparison.kind != "vs-reference"
+    ] == ["position"]
 
 
 def test_rotated_batches_are_compared_with_the_same_batches_only() -> None:
@@ -184,10 +197,10 @@ def test_a_mismatch_is_named_and_never_measured(singles: np.ndarray, issues: tup
     other = run(fakes.faithful(singles), n_images=len(singles), batch_sizes=(), probes=False)
     made = comparisons(first, other, other, CONDITION)
     repeated = [of("repeat", made)[1]] if issues == ("shape-mismatch",) else []  # a second round may run fewer images
-    for one in (*repeated, of("vs-reference", made)[1]):
-        assert one.issues == issues
-        assert not one.bitwise_equal and one.n_images_equal == 0
-        assert one.max_abs is None and one.top1_flips is None and one.allclose is None
+    for comparison in (*repeated, of("vs-reference", made)[1]):
+        assert comparison.issues == issues
+        assert not comparison.bitwise_equal and comparison.n_images_equal == 0
+        assert comparison.max_abs is None and comparison.top1_flips is None and comparison.allclose is None
     assert list(of("repeat", made)) == [1]
 
 

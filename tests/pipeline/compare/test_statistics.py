@@ -102,12 +102,12 @@ def test_mcnemar_is_the_share_of_coin_tosses_at_least_as_uneven(pair: tuple[int,
 
 def rejected(p_values: list[float], alpha: float) -> set[int]:
     """Holm's procedure as it is told: from the smallest p on, until one exceeds alpha over those that are left."""
-    found: set[int] = set()
+    places: set[int] = set()
     for at in sorted(range(len(p_values)), key=p_values.__getitem__):
-        if p_values[at] > alpha / (len(p_values) - len(found)):
+        if p_values[at] > alpha / (len(p_values) - len(places)):
             break
-        found.add(at)
-    return found
+        places.add(at)
+    return places
 
 
 @given(st.lists(st.floats(1e-6, 1.0), max_size=6))
@@ -135,36 +135,36 @@ def test_needed_n_is_the_first_that_decides() -> None:
 
 
 def test_the_median_of_six_or_more_by_order_statistics() -> None:
-    found = median_interval([6.0, 1.0, 5.0, 2.0, 4.0, 3.0])
-    assert (found.median, found.low95, found.high95, found.n) == (3.5, 1.0, 6.0, 6)
+    interval = median_interval([6.0, 1.0, 5.0, 2.0, 4.0, 3.0])
+    assert (interval.median, interval.low95, interval.high95, interval.n) == (3.5, 1.0, 6.0, 6)
     # Tables of the sign test: n = 10 drops one value at each end, n = 20 five, n = 100 thirty-nine.
     for n, dropped in [(10, 1), (20, 5), (100, 39)]:
-        found = median_interval(np.arange(1, n + 1).tolist())
-        assert (found.low95, found.high95) == (1 + dropped, n - dropped)
+        interval = median_interval(np.arange(1, n + 1).tolist())
+        assert (interval.low95, interval.high95) == (1 + dropped, n - dropped)
 
 
 @pytest.mark.parametrize("n", [6, 7, 9, 12, 25])
 def test_order_limits_cover_the_median_exactly(n: int) -> None:
     """The limits miss only if at most ``rank`` of n fair coins fall on one side."""
-    found = median_interval(np.arange(1, n + 1).tolist())
-    assert found.low95 is not None
-    rank = round(found.low95) - 1
+    interval = median_interval(np.arange(1, n + 1).tolist())
+    assert interval.low95 is not None
+    rank = round(interval.low95) - 1
     assert 2 * at_most(rank, n, 0.5) <= 0.05 < 2 * at_most(rank + 1, n, 0.5)
 
 
 def test_the_median_of_few_by_student_t_on_logarithms() -> None:
-    found = median_interval([1.0, math.e, math.e**2])
+    interval = median_interval([1.0, math.e, math.e**2])
     reach = 4.302652729911275 / math.sqrt(3)  # t(0.975, 2 degrees of freedom), standard deviation 1
-    assert found.median == math.e
-    assert (found.low95, found.high95) == pytest.approx((math.exp(1 - reach), math.exp(1 + reach)))
+    assert interval.median == math.e
+    assert (interval.low95, interval.high95) == pytest.approx((math.exp(1 - reach), math.exp(1 + reach)))
 
 
 @given(st.lists(st.floats(1e-3, 1e3), min_size=2, max_size=30))
 def test_a_median_lies_in_its_interval(samples: list[float]) -> None:
-    found = median_interval(samples)
-    assert found.low95 is not None and found.high95 is not None
-    assert found.low95 <= found.median * (1 + 1e-9) and found.median <= found.high95 * (1 + 1e-9)
-    assert found.median == pytest.approx(float(np.median(samples)))
+    interval = median_interval(samples)
+    assert interval.low95 is not None and interval.high95 is not None
+    assert interval.low95 <= interval.median * (1 + 1e-9) and interval.median <= interval.high95 * (1 + 1e-9)
+    assert interval.median == pytest.approx(float(np.median(samples)))
 
 
 def test_one_sample_has_no_limits_and_none_no_median() -> None:
@@ -182,8 +182,8 @@ def test_needed_n_where_every_image_is_discordant_survives_rounding() -> None:
 
 
 def test_needed_n_grows_as_the_drop_nears_the_limit() -> None:
-    found = [needed_n(b, 0, 1000, 0.02) for b in (0, 5, 10, 15)]
-    assert all(one is not None and other is not None and one <= other for one, other in pairwise(found))
+    needed = [needed_n(b, 0, 1000, 0.02) for b in (0, 5, 10, 15)]
+    assert all(one is not None and other is not None and one <= other for one, other in pairwise(needed))
 
 
 @pytest.mark.parametrize(

@@ -57,9 +57,9 @@ def test_batch_sizes(asked: str, expected: tuple[int, ...]) -> None:
     ],
 )
 def test_bad_flags_are_one_clear_line(argv: list[str], text: str) -> None:
-    with pytest.raises(UsageError, match=text) as found:
+    with pytest.raises(UsageError, match=text) as raised:
         config(*argv)
-    assert "\n" not in str(found.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_the_digest_stands_for_the_evidence_not_for_how_it_is_shown() -> None:
@@ -132,8 +132,8 @@ def test_how_far_origins_are_sought_is_one_setting(argv: list[str], expected: st
 
 @pytest.mark.parametrize(("flags", "expected"), [([], (True, True)), (["--no-repair"], (True, False))])
 def test_repairs_are_skipped_on_request(flags: list[str], expected: tuple[bool, bool]) -> None:
-    found = read_config(study_parser().parse_args(["--variants", "fp32", *flags]))
-    assert (explains(found.decisive()), found.repair) == expected
+    configuration = read_config(study_parser().parse_args(["--variants", "fp32", *flags]))
+    assert (explains(configuration.decisive()), configuration.repair) == expected
 
 
 @pytest.mark.parametrize(
@@ -156,6 +156,6 @@ def test_the_choice_is_verified_at_every_n_unless_told_otherwise(flags: list[str
 
 
 def test_margins_and_limits_of_cost_are_part_of_the_policy() -> None:
-    found = config("--cost-margin", "3", "--max-latency-p99-ms", "20").policy
-    assert (found.cost_margin, found.max_latency_p99_ms) == (3.0, 20.0)
+    policy = config("--cost-margin", "3", "--max-latency-p99-ms", "20").policy
+    assert (policy.cost_margin, policy.max_latency_p99_ms) == (3.0, 20.0)
     assert config().policy.cost_margin is None  # the policy's own default

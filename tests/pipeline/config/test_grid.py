@@ -20,23 +20,23 @@ def config(*argv: str) -> Config:
 
 
 def test_the_default_grid_is_one_native_setting() -> None:
-    found = config()
-    assert grid_points(found) == [base(found)]
-    assert (found.isa, found.memory_format, found.position, found.neighbours) == (
+    configuration = config()
+    assert grid_points(configuration) == [base(configuration)]
+    assert (configuration.isa, configuration.memory_format, configuration.position, configuration.neighbours) == (
         ("native",),
         ("contiguous",),
         (1,),
         ("outlier",),
     )
-    assert (found.image_size, found.also_sizes) == (None, ())  # that of the weights
+    assert (configuration.image_size, configuration.also_sizes) == (None, ())  # that of the weights
 
 
 def test_an_explicit_flag_replaces_one_axis_of_a_grid() -> None:
-    found = config("--grid", "wide", "--isa", "sse4", "--image-size", "64")
-    assert found.isa == ("sse4",)
-    assert (found.image_size, found.also_sizes, found.isa_named) == (64, (), True)
-    assert found.memory_format == ("contiguous", "channels_last")  # the grid's own
-    assert found.neighbours == ("outlier", "zeros", "constant", "random", "worst")
+    configuration = config("--grid", "wide", "--isa", "sse4", "--image-size", "64")
+    assert configuration.isa == ("sse4",)
+    assert (configuration.image_size, configuration.also_sizes, configuration.isa_named) == (64, (), True)
+    assert configuration.memory_format == ("contiguous", "channels_last")  # the grid's own
+    assert configuration.neighbours == ("outlier", "zeros", "constant", "random", "worst")
 
 
 def test_what_a_preset_wishes_for_was_not_named(tmp_path: Path) -> None:
@@ -59,16 +59,21 @@ def test_only_a_cap_that_was_named_is_missed(named: bool, code: Exit) -> None:
 def test_a_grid_of_the_users_own(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('threads = [1, 2]\nbatch-sizes = "2-4"\nisa = ["native", "avx2"]\nimage_size = 96\n')
-    found = config("--grid", str(file), "--threads", "1")
-    assert (found.threads, found.batch_sizes, found.isa, found.image_size) == ((1,), (2, 3, 4), ("native", "avx2"), 96)
+    configuration = config("--grid", str(file), "--threads", "1")
+    assert (configuration.threads, configuration.batch_sizes, configuration.isa, configuration.image_size) == (
+        (1,),
+        (2, 3, 4),
+        ("native", "avx2"),
+        96,
+    )
     assert config("--grid", str(file)).threads == (1, 2)
 
 
 def test_settings_are_the_product_of_the_axes_and_the_base_has_the_most_threads() -> None:
-    found = config("--threads", "1,2", "--isa", "native,sse4", "--memory-format", "contiguous,channels_last")
-    assert len(grid_points(found)) == len(set(grid_points(found))) == 8
-    assert base(found) == GridPoint(2, "native", "contiguous")
-    assert base(found) in grid_points(found)
+    configuration = config("--threads", "1,2", "--isa", "native,sse4", "--memory-format", "contiguous,channels_last")
+    assert len(grid_points(configuration)) == len(set(grid_points(configuration))) == 8
+    assert base(configuration) == GridPoint(2, "native", "contiguous")
+    assert base(configuration) in grid_points(configuration)
 
 
 def test_a_cap_is_part_of_the_environment_its_launcher_starts_with() -> None:
@@ -82,12 +87,19 @@ def test_a_cap_is_part_of_the_environment_its_launcher_starts_with() -> None:
 
 
 def test_a_device_adds_its_own_settings_to_those_of_the_cpu() -> None:
-    found = config("--device", "cuda", "--threads", "1,2", "--isa", "native,avx2")
-    assert found.cuda == (CudaOptions(),)
+    configuration = config("--device", "cuda", "--threads", "1,2", "--isa", "native,avx2")
+    assert configuration.cuda == (CudaOptions(),)
     on_cpu = grid_points(config("--threads", "1,2", "--isa", "native,avx2"))
-    assert grid_points(found) == [*on_cpu, GridPoint(2, cuda=CudaOptions())]  # neither threads nor caps act there
-    assert base(found, "cuda") in grid_points(found) and base(found) in grid_points(found)
-    assert {name: device_of(found, find_variant(name)) for name in ("fp64", "fp32", "int8-x86", "ort-fp32")} == {
+    assert grid_points(configuration) == [
+        *on_cpu,
+        GridPoint(2, cuda=CudaOptions()),
+    ]  # neither threads nor caps act there
+    assert base(configuration, "cuda") in grid_points(configuration) and base(configuration) in grid_points(
+        configuration
+    )
+    assert {
+        name: device_of(configuration, find_variant(name)) for name in ("fp64", "fp32", "int8-x86", "ort-fp32")
+    } == {
         "fp64": "cpu",  # one reference for every device
         "fp32": "cuda",
         "int8-x86": "cpu",
@@ -99,9 +111,9 @@ def test_a_device_adds_its_own_settings_to_those_of_the_cpu() -> None:
 def test_a_grid_names_the_axes_that_only_a_device_has(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('tf32 = ["off", "on"]\ndeterministic = ["off", "on"]\ncublas-workspace = ["default", ":4096:8"]\n')
-    found = config("--device", "cuda", "--grid", str(file))
-    assert len(found.cuda) == len(set(found.cuda)) == 6  # deterministic cuBLAS needs a workspace
-    assert all(one.cublas_workspace == ":4096:8" for one in found.cuda if one.deterministic == "on")
+    configuration = config("--device", "cuda", "--grid", str(file))
+    assert len(configuration.cuda) == len(set(configuration.cuda)) == 6  # deterministic cuBLAS needs a workspace
+    assert all(options.cublas_workspace == ":4096:8" for options in configuration.cuda if options.deterministic == "on")
     assert len(grid_points(config("--device", "cuda", "--grid", "wide"))) > len(grid_points(config("--grid", "wide")))
     with pytest.raises(UsageError, match="tf32 is an axis of --device cuda only"):
         config("--grid", str(file))
@@ -135,9 +147,9 @@ def test_a_setting_of_a_device_reaches_its_launcher_its_runner_and_its_condition
 def test_a_bad_grid_is_one_clear_line(tmp_path: Path, text: str, complaint: str) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(text)
-    with pytest.raises(UsageError, match=complaint) as found:
+    with pytest.raises(UsageError, match=complaint) as raised:
         config("--grid", str(file))
-    assert "\n" not in str(found.value)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

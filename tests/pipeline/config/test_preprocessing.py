@@ -38,8 +38,8 @@ def test_what_the_flags_make_of_the_default(flags: tuple[str, ...], wanted: View
 
 
 def test_grey_images_have_the_mean_of_the_channels() -> None:
-    found, _ = view(channels=1)
-    assert found.mean == (0.449,) and found.std == (0.226,)
+    grey, _ = view(channels=1)
+    assert grey.mean == (0.449,) and grey.std == (0.226,)
     assert view("--mean", "0.5", channels=1)[0].mean == (0.5,)
 
 

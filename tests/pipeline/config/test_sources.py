@@ -30,25 +30,25 @@ def settings(*argv: str, toml: str | None = None, **environment: str) -> UserSet
     return read_settings(study_parser(), list(argv), environment)
 
 
-def origin(found: UserSettings, flag: str) -> tuple[Any, str]:
-    return next((one.value, one.origin) for one in found.every if one.flag == flag)
+def origin(user_settings: UserSettings, flag: str) -> tuple[Any, str]:
+    return next((setting.value, setting.origin) for setting in user_settings.every if setting.flag == flag)
 
 
 def test_the_command_line_is_over_the_environment_over_the_file_over_the_default() -> None:
     toml = 'threads = 1\nmodel = "resnet18"\nimages = 3\n'
-    found = settings("--threads", "3", toml=toml, ISOBATCH_THREADS="2", ISOBATCH_MODEL="vit_b_16")
-    assert origin(found, "--threads") == ("3", "command line")
-    assert origin(found, "--model") == ("vit_b_16", "ISOBATCH_MODEL")
-    assert origin(found, "--images") == ("3", "isobatch.toml")
-    assert origin(found, "--seed") == ("42069", "default")
-    assert found.announcement() == "ISOBATCH_MODEL sets --model; isobatch.toml sets --images"
+    user_settings = settings("--threads", "3", toml=toml, ISOBATCH_THREADS="2", ISOBATCH_MODEL="vit_b_16")
+    assert origin(user_settings, "--threads") == ("3", "command line")
+    assert origin(user_settings, "--model") == ("vit_b_16", "ISOBATCH_MODEL")
+    assert origin(user_settings, "--images") == ("3", "isobatch.toml")
+    assert origin(user_settings, "--seed") == ("42069", "default")
+    assert user_settings.announcement() == "ISOBATCH_MODEL sets --model; isobatch.toml sets --images"
 
 
 def test_without_file_or_variable_the_arguments_are_the_parser_s_own() -> None:
     argv = ["--variants", "fp32", "--quick", "--no-explain"]
-    found = settings(*argv)
-    assert vars(found.arguments) == vars(study_parser().parse_args(argv))
-    assert found.announcement() is None
+    user_settings = settings(*argv)
+    assert vars(user_settings.arguments) == vars(study_parser().parse_args(argv))
+    assert user_settings.announcement() is None
 
 
 def test_lists_numbers_and_switches_of_a_file() -> None:
@@ -66,9 +66,9 @@ def test_lists_numbers_and_switches_of_a_file() -> None:
 
 
 def test_a_variable_turns_a_switch_of_the_file_off() -> None:
-    found = settings(toml="quick = true\n", ISOBATCH_QUICK="0")
-    assert found.arguments.quick is False
-    assert origin(found, "--quick") == (False, "ISOBATCH_QUICK")
+    user_settings = settings(toml="quick = true\n", ISOBATCH_QUICK="0")
+    assert user_settings.arguments.quick is False
+    assert origin(user_settings, "--quick") == (False, "ISOBATCH_QUICK")
 
 
 def test_another_file_is_named_by_flag_or_variable_and_an_empty_name_is_none() -> None:
@@ -99,10 +99,10 @@ def test_a_value_that_looks_like_a_flag_stays_a_value() -> None:
     ],
 )
 def test_a_bad_file_is_one_clear_line(toml: str, code: str, text: str) -> None:
-    with pytest.raises(UsageError) as found:
+    with pytest.raises(UsageError) as raised:
         settings(toml=toml)
-    assert found.value.code == code
-    assert text in str(found.value) and "\n" not in str(found.value)
+    assert raised.value.code == code
+    assert text in str(raised.value) and "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -115,15 +115,15 @@ def test_a_bad_file_is_one_clear_line(toml: str, code: str, text: str) -> None:
     ],
 )
 def test_a_bad_variable_is_one_clear_line(environment: dict[str, str], code: str, text: str) -> None:
-    with pytest.raises(UsageError) as found:
+    with pytest.raises(UsageError) as raised:
         settings(**environment)
-    assert found.value.code == code and text in str(found.value)
+    assert raised.value.code == code and text in str(raised.value)
 
 
 def test_a_value_refused_later_names_where_it_came_from() -> None:
-    found = settings(ISOBATCH_THREADS="0")
-    with pytest.raises(UsageError, match=r"rising \(ISOBATCH_THREADS sets --threads\)"), found.naming_origins():
-        read_config(found.arguments)
+    user_settings = settings(ISOBATCH_THREADS="0")
+    with pytest.raises(UsageError, match=r"rising \(ISOBATCH_THREADS sets --threads\)"), user_settings.naming_origins():
+        read_config(user_settings.arguments)
     typed = settings("--threads", "0")
     with pytest.raises(UsageError, match=r"rising$"), typed.naming_origins():
         read_config(typed.arguments)
@@ -138,9 +138,9 @@ def test_a_traceback_is_shown_wherever_it_was_asked_for(debug: bool, capsys: pyt
 
 def test_bytes_that_are_no_text_are_no_settings(tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_bytes(b"\xff\xfe = 1")
-    with pytest.raises(UsageError, match="is not TOML") as found:
+    with pytest.raises(UsageError, match="is not TOML") as raised:
         read_toml(tmp_path / "x.toml", "policy-file")
-    assert found.value.code == "policy-file"
+    assert raised.value.code == "policy-file"
 
 
 def test_show_config_prints_every_setting_and_runs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -149,15 +149,17 @@ def test_show_config_prints_every_setting_and_runs_nothing(capsys: pytest.Captur
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert lines["--threads"].endswith("isobatch.toml") and lines["--seed"].endswith("command line")
     assert run.main(["--show-config", "--json"]) == 0
-    found = {one["flag"]: one for one in json.loads(capsys.readouterr().out)}
-    assert found["--threads"] == {"flag": "--threads", "value": "2", "origin": "isobatch.toml"}
+    by_flag = {setting["flag"]: setting for setting in json.loads(capsys.readouterr().out)}
+    assert by_flag["--threads"] == {"flag": "--threads", "value": "2", "origin": "isobatch.toml"}
     assert {path.name for path in Path().iterdir()} == {"isobatch.toml"}
 
 
 def test_show_config_has_what_is_in_effect_where_nothing_was_set(capsys: pytest.CaptureFixture[str]) -> None:
     def shown(*argv: str) -> dict[str, tuple[str, str]]:
         assert run.main(["--show-config", "--json", *argv]) == 0
-        return {one["flag"]: (one["value"], one["origin"]) for one in json.loads(capsys.readouterr().out)}
+        return {
+            setting["flag"]: (setting["value"], setting["origin"]) for setting in json.loads(capsys.readouterr().out)
+        }
 
     plain = shown()
     assert plain["--batch-sizes"] == ("2,3,4,8,16", "default") and plain["--image-size"] == ("auto", "default")

@@ -10,10 +10,10 @@ from tests.pipeline.results import agreed
 
 
 def test_sixteen_of_sixteen_is_at_least_83_percent() -> None:
-    found = agreed(16, 16)
-    assert (found.share, found.high95, found.n, found.n_answers) == (1.0, 1.0, 16, 16)
-    assert found.low95 == pytest.approx(0.05 ** (1 / 16), rel=1e-12)  # all of n: the n-th root of 5 %
-    assert sentence(found) == "agrees with fp64 on 16 of 16 images, at least 82 %"
+    measured = agreed(16, 16)
+    assert (measured.share, measured.high95, measured.n, measured.n_answers) == (1.0, 1.0, 16, 16)
+    assert measured.low95 == pytest.approx(0.05 ** (1 / 16), rel=1e-12)  # all of n: the n-th root of 5 %
+    assert sentence(measured) == "agrees with fp64 on 16 of 16 images, at least 82 %"
 
 
 @pytest.mark.parametrize(
@@ -59,10 +59,10 @@ def test_a_copy_is_no_further_evidence_and_sources_are_named() -> None:
     answers = Answers("fp64")
     answers.add("3 images of a", [b"x", b"y", b"z"], np.array([1, 2, 3]), np.array([1, 2, 4]))
     answers.add("2 labelled images of a", [b"x", b"w"], np.array([1, 5]), np.array([0, 5]))
-    found = answers.record()
-    assert found is not None and (found.n, found.n_answers) == (4, 5)
-    assert found.share == pytest.approx((0.5 + 1 + 0 + 1) / 4)  # x agrees once of twice
-    assert found.counted == (
+    measured = answers.record()
+    assert measured is not None and (measured.n, measured.n_answers) == (4, 5)
+    assert measured.share == pytest.approx((0.5 + 1 + 0 + 1) / 4)  # x agrees once of twice
+    assert measured.counted == (
         "3 images of a and 2 labelled images of a, copies and crops of one picture count as one (n = 4)"
     )
 

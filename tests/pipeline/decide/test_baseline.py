@@ -17,8 +17,8 @@ def test_three_times_chance_or_a_quarter_of_the_way_where_that_is_too_much(class
 
 def test_a_sound_reference_fails_nothing() -> None:
     labels = np.arange(360) % 12
-    found = check_baseline("fp32", np.where(labels == 3, 4, labels), labels, 12)
-    assert (found.failed, found.reasons, found.top1) == (None, [], 330 / 360)
+    baseline = check_baseline("fp32", np.where(labels == 3, 4, labels), labels, 12)
+    assert (baseline.failed, baseline.reasons, baseline.top1) == (None, [], 330 / 360)
 
 
 @pytest.mark.parametrize(
@@ -35,19 +35,19 @@ def test_a_sound_reference_fails_nothing() -> None:
 def test_another_order_that_explains_more_labels_is_named(folders: range, order: object, says: str) -> None:
     labels = np.repeat(np.array(folders), 30)
     predicted = np.array([order(int(label)) for label in labels])  # type: ignore[operator]
-    found = check_baseline("ort-fp32", predicted, labels, 12)
-    assert found.failed is not None and says in found.reasons[0]
-    assert f"right on {len(labels)} of {len(labels)} images" in found.reasons[0]
+    baseline = check_baseline("ort-fp32", predicted, labels, 12)
+    assert baseline.failed is not None and says in baseline.reasons[0]
+    assert f"right on {len(labels)} of {len(labels)} images" in baseline.reasons[0]
 
 
 def test_near_chance_without_a_known_order_names_the_preprocessing() -> None:
     labels = np.arange(400) % 10
-    found = check_baseline("ort-fp32", np.zeros(400, dtype=np.int64), labels, 10)
-    assert found.failed == "ort-fp32 itself is near chance: 10.0 % right on 400 labelled images of 10 classes"
-    assert found.reasons[0].startswith("The preprocessing")
+    baseline = check_baseline("ort-fp32", np.zeros(400, dtype=np.int64), labels, 10)
+    assert baseline.failed == "ort-fp32 itself is near chance: 10.0 % right on 400 labelled images of 10 classes"
+    assert baseline.reasons[0].startswith("The preprocessing")
     of_arrays = check_baseline("ort-fp32", np.zeros(400, dtype=np.int64), labels, 10, pictures=False)
     assert of_arrays.reasons[0].startswith("The inputs") and "pixels" not in of_arrays.reasons[0]
-    assert "another order of the classes (tried, and no better: counted from one" in found.reasons[1]
+    assert "another order of the classes (tried, and no better: counted from one" in baseline.reasons[1]
 
 
 def test_few_images_accuse_nobody() -> None:

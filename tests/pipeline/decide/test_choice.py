@@ -28,16 +28,16 @@ def chosen(*contenders: Contender, by_size: bool = False) -> Choice:
 
 
 def test_the_fastest_is_chosen_and_the_others_are_named_slower() -> None:
-    found = chosen(contender("slow", 1.2), contender("fast"), contender("slower", 1.5))
-    assert (found.chosen, found.decided_by, found.runner_up) == ("fast", "speed", "slow")
-    assert found.standings == {"slow": "slower", "fast": "leader", "slower": "slower"}
-    assert found.share == 1.0 and found.resamples > 0
+    choice = chosen(contender("slow", 1.2), contender("fast"), contender("slower", 1.5))
+    assert (choice.chosen, choice.decided_by, choice.runner_up) == ("fast", "speed", "slow")
+    assert choice.standings == {"slow": "slower", "fast": "leader", "slower": "slower"}
+    assert choice.share == 1.0 and choice.resamples > 0
 
 
 def test_a_slower_one_wins_by_nothing() -> None:
     better = contender("better", 1.2, right=answers(range(0)), error=0.0, size=1)
-    found = chosen(contender("fast", right=answers(range(90)), error=1.0), better)
-    assert found.chosen == "fast"
+    choice = chosen(contender("fast", right=answers(range(90)), error=1.0), better)
+    assert choice.chosen == "fast"
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,9 @@ def test_a_slower_one_wins_by_nothing() -> None:
 def test_what_decides_among_those_shown_to_be_as_fast(
     first: dict[str, Any], other: dict[str, Any], expected: str, by: str
 ) -> None:
-    found = chosen(contender("first", 1.0, **first), contender("other", 1.01, **other))
-    assert found.standings == {"first": "leader", "other": "as-fast"}
-    assert (found.chosen, found.decided_by) == (expected, by)
+    choice = chosen(contender("first", 1.0, **first), contender("other", 1.01, **other))
+    assert choice.standings == {"first": "leader", "other": "as-fast"}
+    assert (choice.chosen, choice.decided_by) == (expected, by)
 
 
 def test_holm_corrects_for_the_number_of_rivals() -> None:
@@ -79,8 +79,8 @@ def test_of_several_that_are_more_accurate_one_image_decides_nothing() -> None:
     leader = contender("leader", right=answers(range(20)))
     most = contender("most", 1.01, right=answers(range(0)), size=1000, error=0.02)
     clear = contender("clear", 1.015, right=answers(range(1)), size=1000, error=0.01)
-    found = chosen(leader, most, clear)
-    assert (found.chosen, found.decided_by) == ("clear", "accuracy")
+    choice = chosen(leader, most, clear)
+    assert (choice.chosen, choice.decided_by) == ("clear", "accuracy")
 
 
 def test_accuracy_is_compared_on_the_images_that_both_have_seen() -> None:
@@ -88,45 +88,45 @@ def test_accuracy_is_compared_on_the_images_that_both_have_seen() -> None:
     short, long = answers(range(2), 100), answers(range(10))
     assert not dominates(contender("long", right=long, size=900), contender("short", right=short), MARGIN)
     lost = contender("lost", right=answers(range(30)))
-    found = chosen(lost, contender("kept", 1.01, right=answers(range(0), 100)))
-    assert (found.chosen, found.decided_by) == ("kept", "accuracy")
+    choice = chosen(lost, contender("kept", 1.01, right=answers(range(0), 100)))
+    assert (choice.chosen, choice.decided_by) == ("kept", "accuracy")
 
 
 def test_the_only_small_one_is_decided_by_its_size() -> None:
-    found = chosen(contender("small", 2.0, size=100), contender("large"), by_size=True)
-    assert (found.chosen, found.decided_by) == ("small", "size")
+    choice = chosen(contender("small", 2.0, size=100), contender("large"), by_size=True)
+    assert (choice.chosen, choice.decided_by) == ("small", "size")
 
 
 def test_the_undecided_never_goes_before_the_leader_and_lowers_the_sureness() -> None:
     drawn = np.random.default_rng(5)
     noisy = tuple(0.0101 * np.exp(drawn.normal(0, 0.15, 20)))
     better = Contender("noisy", noisy, right=answers(range(0)), size=10)
-    found = chosen(contender("steady", rounds=20, right=answers(range(50))), better)
-    leader = found.leader
-    assert found.standings[{"steady": "noisy", "noisy": "steady"}[leader]] == "undecided"
-    assert found.chosen == leader and found.share is not None and found.share < 1
+    choice = chosen(contender("steady", rounds=20, right=answers(range(50))), better)
+    leader = choice.leader
+    assert choice.standings[{"steady": "noisy", "noisy": "steady"}[leader]] == "undecided"
+    assert choice.chosen == leader and choice.share is not None and choice.share < 1
 
 
 def test_two_that_are_alike_in_everything_are_called_as_good() -> None:
-    found = chosen(contender("one"), contender("two"))
-    assert found.decided_by == "speed" and {found.chosen, found.runner_up} == {"one", "two"}
-    assert found.share is not None and 0.3 < found.share < 1
+    choice = chosen(contender("one"), contender("two"))
+    assert choice.decided_by == "speed" and {choice.chosen, choice.runner_up} == {"one", "two"}
+    assert choice.share is not None and 0.3 < choice.share < 1
 
 
 def test_a_steadier_one_that_loses_nothing_goes_before_the_leader() -> None:
-    found = chosen(contender("stable", 1.0, rank=1), contender("invariant", 1.01, rank=0))
-    assert (found.leader, found.chosen, found.decided_by) == ("stable", "invariant", "stability")
+    choice = chosen(contender("stable", 1.0, rank=1), contender("invariant", 1.01, rank=0))
+    assert (choice.leader, choice.chosen, choice.decided_by) == ("stable", "invariant", "stability")
 
 
 def test_the_smallest_by_less_than_the_margin_pays_no_six_times_the_time() -> None:
-    found = chosen(contender("small", 6.0, size=25_800), contender("fast", size=25_900), by_size=True)
-    assert found.chosen == "fast"
+    choice = chosen(contender("small", 6.0, size=25_800), contender("fast", size=25_900), by_size=True)
+    assert choice.chosen == "fast"
     assert chosen(contender("small", 6.0, size=10_000), contender("fast", size=25_900), by_size=True).chosen == "small"
 
 
 def test_without_a_race_the_passes_decide_and_nothing_is_sure() -> None:
-    found = chosen(Contender("a", roughly=2.0), Contender("b", roughly=1.0, size=9), Contender("c"))
-    assert (found.chosen, found.decided_by, found.runner_up, found.share) == ("b", "passes", "a", None)
+    choice = chosen(Contender("a", roughly=2.0), Contender("b", roughly=1.0, size=9), Contender("c"))
+    assert (choice.chosen, choice.decided_by, choice.runner_up, choice.share) == ("b", "passes", "a", None)
     assert chosen(Contender("a")).decided_by == "only-candidate"
     with pytest.raises(ValueError, match="nothing to choose"):
         chosen()
@@ -153,12 +153,12 @@ def test_the_chosen_one_is_never_dominated(rows: list[tuple[float, int, float, i
         contender(f"v{i}", ratio, rounds=20, right=answers(range(wrong)), error=error, size=size, rank=rank)
         for i, (ratio, wrong, error, size, rank) in enumerate(rows)
     ]
-    found = choose(made, MARGIN)
+    choice = choose(made, MARGIN)
     by = {one.name: one for one in made}
-    assert found.ratios is not None
-    cost = dict(zip(found.raced, found.ratios.ratio, strict=True))
-    as_fast = [name for name, one in found.standings.items() if one in ("leader", "as-fast")]
-    assert found.chosen in as_fast
+    assert choice.ratios is not None
+    cost = dict(zip(choice.raced, choice.ratios.ratio, strict=True))
+    as_fast = [name for name, standing in choice.standings.items() if standing in ("leader", "as-fast")]
+    assert choice.chosen in as_fast
     for name in by:
-        if name != found.chosen and (name in as_fast or cost[name] <= cost[found.chosen]):
-            assert not dominates(by[name], by[found.chosen], MARGIN)
+        if name != choice.chosen and (name in as_fast or cost[name] <= cost[choice.chosen]):
+            assert not dominates(by[name], by[choice.chosen], MARGIN)

@@ -21,9 +21,9 @@ OTHER = integer("int8-x86", {"seed": "top1-stable"}, differing=5)
 def test_the_answer_follows_the_int8_variants_only(
     variants: list[VariantResult], verdict: str | None, begins: str
 ) -> None:
-    found = answer([*variants, result("bf16", "batch-variant", precision="bf16")])
-    assert found.verdict == verdict
-    assert found.sentence.startswith(begins)
+    answer_record = answer([*variants, result("bf16", "batch-variant", precision="bf16")])
+    assert answer_record.verdict == verdict
+    assert answer_record.sentence.startswith(begins)
 
 
 def test_the_sentence_states_its_scope() -> None:
@@ -72,10 +72,10 @@ def test_each_variant_states_its_evidence() -> None:
     ],
 )
 def test_what_proves_nothing_is_not_judged(variant: VariantResult, says: str) -> None:
-    found = answer([variant])
-    assert found.verdict is None
-    assert (found.by_variant[0].invariant, found.by_variant[0].why) == (None, says)
-    assert found.sentence == "No answer: v could not be judged."
+    answer_record = answer([variant])
+    assert answer_record.verdict is None
+    assert (answer_record.by_variant[0].invariant, answer_record.by_variant[0].why) == (None, says)
+    assert answer_record.sentence == "No answer: v could not be judged."
     assert answer([variant, SAME]).sentence.endswith("Not judged: v.")
 
 

@@ -33,11 +33,11 @@ def batch_mean(images: Rows) -> Rows:
 
 
 def forward_in_time(images: Rows) -> Rows:
-    state, found = np.zeros(10, dtype=np.float32), []
+    state, states = np.zeros(10, dtype=np.float32), []
     for row in rows(images):
         state = np.tanh(row / 100) + state / 2
-        found.append(state)
-    return np.stack(found)
+        states.append(state)
+    return np.stack(states)
 
 
 def one_scale(images: Rows) -> Rows:
@@ -62,21 +62,21 @@ class Network:
 @pytest.mark.parametrize("count", [1, 4])
 def test_who_mixes_is_told_from_rows_alone(function: Callable[[Rows], Rows], mixes: bool | None, count: int) -> None:
     network: Any = Network(function)
-    found = decide("fp32", control(network, IMAGES[:count]), None)
-    assert found.mixes is mixes, found.evidence
-    assert (found.change > 0) == (mixes is not False)
+    mixing = decide("fp32", control(network, IMAGES[:count]), None)
+    assert mixing.mixes is mixes, mixing.evidence
+    assert (mixing.change > 0) == (mixes is not False)
 
 
 def test_a_scale_of_the_batch_is_not_taken_for_it() -> None:
     louder = IMAGES * np.array([1, 2, 3, 4], dtype=np.float32).reshape(4, 1, 1, 1)
     network: Any = Network(one_scale)
-    found = control(network, louder)
-    assert found.moved > 0 == found.moved_held  # two outliers in every batch hold the scale
-    assert decide("fp32", found, None).mixes is None  # nobody looked inside
+    measured = control(network, louder)
+    assert measured.moved > 0 == measured.moved_held  # two outliers in every batch hold the scale
+    assert decide("fp32", measured, None).mixes is None  # nobody looked inside
     scale = result("fp32", "batch-variant", origins=[origin("dynamic-scale")])
-    assert decide("fp32", found, scale).mixes is False
+    assert decide("fp32", measured, scale).mixes is False
     leak = result("fp32", "batch-variant", origins=[origin("neighbour-leak")])
-    assert decide("fp32", found, leak).mixes is True
+    assert decide("fp32", measured, leak).mixes is True
 
 
 def origin(mechanism: str) -> Origin:
@@ -100,18 +100,18 @@ def origin(mechanism: str) -> Origin:
 def test_what_is_not_repeatable_is_not_accused() -> None:
     draws = np.random.default_rng(1)
     network: Any = Network(lambda images: draws.standard_normal((len(images), 10)).astype(np.float32))
-    found = decide("fp32", control(network, IMAGES), None)
-    assert found.mixes is None and "twice gave other bytes" in found.evidence
+    mixing = decide("fp32", control(network, IMAGES), None)
+    assert mixing.mixes is None and "twice gave other bytes" in mixing.evidence
 
 
 def test_a_network_that_mixes_is_neither_recommended_nor_repaired() -> None:
     network: Any = Network(batch_mean)
     mixing = decide("fp32", control(network, IMAGES), None)
     variants = without_repairs([result("fp32", "batch-variant", repairs=[repair()]), result("int8")], mixing)
-    assert [one.repairs for one in variants] == [None, None]
-    found = held_back(recommend(variants, Policy()), variants, None, mixing)
-    assert (found.chosen, found.withheld, found.pareto) == (None, "the network itself mixes images", [])
-    assert [(one.variant, one.why) for one in found.rejected] == [
+    assert [variant.repairs for variant in variants] == [None, None]
+    advice = held_back(recommend(variants, Policy()), variants, None, mixing)
+    assert (advice.chosen, advice.withheld, advice.pareto) == (None, "the network itself mixes images", [])
+    assert [(rejection.variant, rejection.why) for rejection in advice.rejected] == [
         ("fp32", "the network itself mixes images"),
         ("int8", "the network itself mixes images"),
     ]

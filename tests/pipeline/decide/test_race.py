@@ -18,25 +18,25 @@ def test_the_looks_share_five_per_cent() -> None:
 
 def test_exact_ratios_of_times_without_noise() -> None:
     times = table([[4.0] * 12, [1.1] * 12, [2.0] * 12], [4, 1, 1])
-    found = ratios(times)
-    assert found.leader == 0
-    assert found.ratio == pytest.approx([1.0, 1.1, 2.0])
-    assert found.low is not None and found.high is not None
-    assert [found.low[1], found.high[1]] == pytest.approx([1.1, 1.1])
-    assert [found.standing(at, 0.05) for at in range(3)] == ["leader", "slower", "slower"]
-    assert found.decided(0.05)
+    raced = ratios(times)
+    assert raced.leader == 0
+    assert raced.ratio == pytest.approx([1.0, 1.1, 2.0])
+    assert raced.low is not None and raced.high is not None
+    assert [raced.low[1], raced.high[1]] == pytest.approx([1.1, 1.1])
+    assert [raced.standing(at, 0.05) for at in range(3)] == ["leader", "slower", "slower"]
+    assert raced.decided(0.05)
 
 
 def test_under_ten_rounds_nothing_is_decided() -> None:
-    found = ratios(made([1.0, 3.0], 9, seed=0))
-    assert (found.low, found.high, found.resampled) == (None, None, None)
-    assert found.standing(1, 0.05) == "undecided" and not found.decided(0.05)
+    raced = ratios(made([1.0, 3.0], 9, seed=0))
+    assert (raced.low, raced.high, raced.resampled) == (None, None, None)
+    assert raced.standing(1, 0.05) == "undecided" and not raced.decided(0.05)
 
 
 def test_a_drift_of_all_widens_no_interval() -> None:
     still, moving = (ratios(made([1.0, 1.2], 40, seed=3, drift=drift)) for drift in (0.0, 2.0))
-    for one in (still, moving):
-        assert one.low is not None and one.high is not None and one.standing(1, 0.05) == "slower"
+    for raced in (still, moving):
+        assert raced.low is not None and raced.high is not None and raced.standing(1, 0.05) == "slower"
     assert moving.ratio == pytest.approx(still.ratio)
     assert moving.high == pytest.approx(still.high)
 
@@ -57,12 +57,12 @@ def test_a_tie_is_shown_where_it_is_one_and_never_assumed() -> None:
 @pytest.mark.parametrize("rounds", LOOKS[:2])
 def test_coverage_and_false_decisions_at_the_margin(rounds: int) -> None:
     """At a true ratio of exactly the margin, both "slower" and "as fast" are errors: each look may make 1.25 %."""
-    found = [ratios(made([1.0, 1.05], rounds, seed), resamples=800) for seed in range(400)]
-    false = sum(one.standing(1, 0.05) in ("slower", "as-fast") for one in found if one.leader == 0)
-    false += sum(one.leader == 1 and one.decided(0.05) for one in found)
-    assert false <= 0.05 * len(found)
-    covered = sum(bool(one.low[1] <= 1.05 <= one.high[1]) for one in found)  # type: ignore[index]
-    assert covered >= 0.93 * len(found)
+    races = [ratios(made([1.0, 1.05], rounds, seed), resamples=800) for seed in range(400)]
+    false = sum(raced.standing(1, 0.05) in ("slower", "as-fast") for raced in races if raced.leader == 0)
+    false += sum(raced.leader == 1 and raced.decided(0.05) for raced in races)
+    assert false <= 0.05 * len(races)
+    covered = sum(bool(raced.low[1] <= 1.05 <= raced.high[1]) for raced in races)  # type: ignore[index]
+    assert covered >= 0.93 * len(races)
 
 
 @pytest.mark.parametrize("times", [np.ones(3), np.empty((0, 2)), np.array([[1.0, 0.0]]), np.array([[1.0, np.nan]])])
@@ -91,9 +91,9 @@ def test_limits_hold_for_races_that_differ_by_the_spread(unsteady: bool) -> None
     spread, covered = spread_of(unsteady), 0
     for seed in range(300):
         moved = np.exp(np.random.default_rng(seed).normal(0, spread, 2)) * [1.0, 1.2]
-        found = ratios(made(list(moved), 20, seed), spread=spread, resamples=800)
-        assert found.low is not None and found.high is not None
-        covered += bool(found.low[1] <= 1.2 <= found.high[1])
+        raced = ratios(made(list(moved), 20, seed), spread=spread, resamples=800)
+        assert raced.low is not None and raced.high is not None
+        covered += bool(raced.low[1] <= 1.2 <= raced.high[1])
     assert covered >= 0.95 * 300
 
 
@@ -111,8 +111,8 @@ def test_waits_for_a_core_widen_the_limits_to_what_the_call_may_have_taken_alone
 
 def test_waits_of_several_threads_leave_a_time_that_is_positive() -> None:
     times = made([1.0, 1.2], 20, seed=2)
-    found = ratios(times, waited=3 * times)
-    assert found.resampled is not None and np.isfinite(found.resampled).all()
+    raced = ratios(times, waited=3 * times)
+    assert raced.resampled is not None and np.isfinite(raced.resampled).all()
 
 
 def test_calls_that_waited_for_nothing_have_the_limits_that_they_had() -> None:

@@ -89,8 +89,8 @@ def test_what_a_range_rests_on() -> None:
 def test_a_failure_inside_what_is_shipped_stands_in_the_way(
     failure: tuple[int, str, int], stability: Any, rejected: bool
 ) -> None:
-    found = as_shipped(result("v", range=verified(failure[0] - 1, failure)))
-    assert bool(obstacles(found, Policy(stability=stability))) is rejected
+    shipped = as_shipped(result("v", range=verified(failure[0] - 1, failure)))
+    assert bool(obstacles(shipped, Policy(stability=stability))) is rejected
 
 
 def test_the_decision_is_made_again_without_what_fails() -> None:
@@ -101,7 +101,7 @@ def test_the_decision_is_made_again_without_what_fails() -> None:
     variants = with_range(variants, "mended+surgical", verified(4, (5, "batch", 0)))
     variants = with_range(variants, "fast", verified(1, (2, "copies", 0)))
     decided = recommend(variants, Policy(), raced)
-    why = {one.variant: one.why for one in decided.rejected}
+    why = {rejection.variant: rejection.why for rejection in decided.rejected}
     assert decided.chosen == "slow" and decided.range is None
     assert (
         "fails inside what is shipped (up to N = 8, 2 threads, 224 x 224): a batch of images at N = 5"

@@ -20,21 +20,21 @@ from tests.pipeline.results import agreed, integer, race, repair, result
 UNAVAILABLE = result("gone", None, status="unavailable", reason="no such engine", remedy="install it")
 
 
-def reasons(found: Recommendation) -> dict[str, str]:
-    return {one.variant: one.why for one in found.rejected}
+def reasons(advice: Recommendation) -> dict[str, str]:
+    return {rejection.variant: rejection.why for rejection in advice.rejected}
 
 
 def test_the_cheapest_that_meets_the_policy() -> None:
     fp64 = result("fp64", None, role="reference")
     variants = [fp64, result("slow", per_second=50), result("fast"), result("faster", "batch-variant", per_second=900)]
-    found = recommend([*variants, UNAVAILABLE], Policy())
-    assert (found.chosen, found.batch_size, found.ties) == ("fast", 8, [])
-    assert found.because == [
+    advice = recommend([*variants, UNAVAILABLE], Policy())
+    assert (advice.chosen, advice.batch_size, advice.ties) == ("fast", 8, [])
+    assert advice.because == [
         "It is batch-invariant: on seed, what fast did.",
         UNCOMPARED,
         "Of 2 that meet the policy it has the most images a second: 100 (98 to 102) img/s at N = 8.",
     ]
-    assert reasons(found) == {
+    assert reasons(advice) == {
         "fp64": "the reference for numeric error, never a candidate",
         "slow": "meets the policy, but 50 (49 to 51) img/s at N = 8 against 100 (98 to 102) img/s at N = 8 of fast",
         "faster": "batch-variant, where the policy asks for batch-invariant (on seed, what faster did)",
@@ -59,9 +59,9 @@ RIGHT = {"few": "0" * 200 + "1" * 200, "many": "1" * 400}  # of 400 images, 200 
 
 
 def answering(name: str, right: str, **more: Any) -> VariantResult:
-    one = result(name, top1={"few": 0.5, "many": 1.0}[right], **more)
-    assert one.accuracy is not None
-    return one.model_copy(update={"accuracy": one.accuracy.model_copy(update={"right": RIGHT[right]})})
+    variant = result(name, top1={"few": 0.5, "many": 1.0}[right], **more)
+    assert variant.accuracy is not None
+    return variant.model_copy(update={"accuracy": variant.accuracy.model_copy(update={"right": RIGHT[right]})})
 
 
 def compared(variant: VariantResult, **error: float) -> VariantResult:
@@ -92,12 +92,12 @@ def compared(variant: VariantResult, **error: float) -> VariantResult:
 )
 def test_a_tie_is_shown_and_then_broken(first: str, rival: tuple[str, float], chosen: str, by: str, why: str) -> None:
     variants = [answering("first", first), answering("rival", rival[0], size_mb=rival[1])]
-    found = recommend(variants, Policy(), race(first=101, rival=100))
+    advice = recommend(variants, Policy(), race(first=101, rival=100))
     other = {"first": "rival", "rival": "first"}[chosen]
-    assert (found.chosen, found.decided_by, found.runner_up) == (chosen, by, other)
-    assert found.race is not None and found.race.standings == {"first": "leader", "rival": "as-fast"}
-    assert len(found.ties) == 1 and found.ties[0].endswith(f"is measurably slower; {chosen} {why}.")
-    assert why in reasons(found)[other]
+    assert (advice.chosen, advice.decided_by, advice.runner_up) == (chosen, by, other)
+    assert advice.race is not None and advice.race.standings == {"first": "leader", "rival": "as-fast"}
+    assert len(advice.ties) == 1 and advice.ties[0].endswith(f"is measurably slower; {chosen} {why}.")
+    assert why in reasons(advice)[other]
 
 
 def test_the_n_of_every_tie_is_recorded() -> None:
@@ -109,11 +109,11 @@ def test_the_n_of_every_tie_is_recorded() -> None:
     assert b.cost is not None
     speeds = b.cost.throughput_img_s | {"4": b.cost.throughput_img_s["8"]}
     b = b.model_copy(update={"cost": b.cost.model_copy(update={"throughput_img_s": speeds})})
-    found = recommend(
+    advice = recommend(
         [result("a"), b], Policy(), raced.model_copy(update={"contestants": [raced.contestants[0], at_4]})
     )
-    assert (found.batch_size, found.runner_up, found.runner_up_batch_size) == (8, "b", 4)
-    assert found.ties[0].startswith("Neither a at N = 8, with 1.00") and " nor b at N = 4, with 1.0" in found.ties[0]
+    assert (advice.batch_size, advice.runner_up, advice.runner_up_batch_size) == (8, "b", 4)
+    assert advice.ties[0].startswith("Neither a at N = 8, with 1.00") and " nor b at N = 4, with 1.0" in advice.ties[0]
 
 
 def test_nothing_is_said_of_answers_that_are_themselves_the_reference() -> None:
@@ -125,51 +125,59 @@ def test_nothing_is_said_of_answers_that_are_themselves_the_reference() -> None:
 
 def test_the_race_decides_and_not_the_passes() -> None:
     variants = [result("a", per_second=140), result("b", per_second=100), result("c", per_second=30)]
-    found = recommend(variants, Policy(), race(a=100, b=130))
-    assert (found.chosen, found.batch_size, found.decided_by, found.runner_up) == ("b", 8, "speed", "a")
-    assert found.because[2].startswith("Of 3 that meet the policy it has the most images a second: 130 (")
-    assert found.because[2].endswith("img/s at N = 8, in 40 rounds of the race.")
+    advice = recommend(variants, Policy(), race(a=100, b=130))
+    assert (advice.chosen, advice.batch_size, advice.decided_by, advice.runner_up) == ("b", 8, "speed", "a")
+    assert advice.because[2].startswith("Of 3 that meet the policy it has the most images a second: 130 (")
+    assert advice.because[2].endswith("img/s at N = 8, in 40 rounds of the race.")
     assert (
-        reasons(found)["a"].startswith("meets the policy, but takes 1.3")
-        and "times as long as b" in reasons(found)["a"]
+        reasons(advice)["a"].startswith("meets the policy, but takes 1.3")
+        and "times as long as b" in reasons(advice)["a"]
     )
-    assert "was not raced" in reasons(found)["c"]
-    assert found.race is not None and (found.race.rounds, found.race.disturbed) == (40, 1)
-    assert found.race.ratios["b"].median == 1 and found.race.ratios["a"].median == pytest.approx(1.3, abs=0.01)
-    assert found.sureness is not None and found.sureness.share == 1
-    assert found.at_work is not None and found.at_work.call_ms.median.value == pytest.approx(8e3 / 130, rel=0.01)
-    assert (found.at_work.call_ms.n, found.at_work.call_ms.p95.upper95) == (40, None)
-    assert (found.at_work.peak_memory_bytes, found.at_work.load_s) == (300, 0.5)
+    assert "was not raced" in reasons(advice)["c"]
+    assert advice.race is not None and (advice.race.rounds, advice.race.disturbed) == (40, 1)
+    assert advice.race.ratios["b"].median == 1 and advice.race.ratios["a"].median == pytest.approx(1.3, abs=0.01)
+    assert advice.sureness is not None and advice.sureness.share == 1
+    assert advice.at_work is not None and advice.at_work.call_ms.median.value == pytest.approx(8e3 / 130, rel=0.01)
+    assert (advice.at_work.call_ms.n, advice.at_work.call_ms.p95.upper95) == (40, None)
+    assert (advice.at_work.peak_memory_bytes, advice.at_work.load_s) == (300, 0.5)
 
 
 def test_without_a_race_the_passes_decide_and_it_is_said() -> None:
-    found = recommend([result("a", per_second=100), result("b", per_second=101)], Policy())
-    assert (found.chosen, found.decided_by, found.sureness, found.race, found.ties) == ("b", "passes", None, None, [])
-    assert any(text.startswith("No race was run") for text in found.warnings)
+    advice = recommend([result("a", per_second=100), result("b", per_second=101)], Policy())
+    assert (advice.chosen, advice.decided_by, advice.sureness, advice.race, advice.ties) == (
+        "b",
+        "passes",
+        None,
+        None,
+        [],
+    )
+    assert any(text.startswith("No race was run") for text in advice.warnings)
 
 
 def test_an_undecided_race_names_who_may_be_as_fast_and_is_not_sure() -> None:
-    found = recommend([result("a"), result("b")], Policy(), race(20, spread=0.2, a=100, b=100))
-    assert found.race is not None and "undecided" in found.race.standings.values()
-    assert any(text.startswith("May be as fast") for text in found.because)
-    assert found.sureness is not None and found.sureness.share < 1 and found.runner_up in ("a", "b")
+    advice = recommend([result("a"), result("b")], Policy(), race(20, spread=0.2, a=100, b=100))
+    assert advice.race is not None and "undecided" in advice.race.standings.values()
+    assert any(text.startswith("May be as fast") for text in advice.because)
+    assert advice.sureness is not None and advice.sureness.share < 1 and advice.runner_up in ("a", "b")
 
 
 def test_too_few_rounds_and_an_unsteady_machine_are_said() -> None:
     short = race(9, a=100, b=50).model_copy(update={"unsteady": True, "disturbed": 7})
-    found = recommend([result("a"), result("b")], Policy(), short)
-    said = " ".join(found.warnings)
-    assert found.sureness is None and "9 rounds only" in said and "took time from 7 rounds" in said
+    advice = recommend([result("a"), result("b")], Policy(), short)
+    said = " ".join(advice.warnings)
+    assert advice.sureness is None and "9 rounds only" in said and "took time from 7 rounds" in said
 
 
 def test_who_dropped_out_of_the_race_is_no_candidate() -> None:
     raced = race(a=100, b=200)
     gone = raced.contestants[1].model_copy(update={"dropped": "its worker was ended by SIGSEGV", "call_s": []})
-    found = recommend(
+    advice = recommend(
         [result("a"), result("b")], Policy(), raced.model_copy(update={"contestants": [raced.contestants[0], gone]})
     )
-    assert found.chosen == "a" and reasons(found)["b"] == "it dropped out of the race: its worker was ended by SIGSEGV"
-    assert found.decided_by == "only-candidate"
+    assert (
+        advice.chosen == "a" and reasons(advice)["b"] == "it dropped out of the race: its worker was ended by SIGSEGV"
+    )
+    assert advice.decided_by == "only-candidate"
 
 
 @pytest.mark.parametrize(
@@ -183,14 +191,14 @@ def test_who_dropped_out_of_the_race_is_no_candidate() -> None:
 def test_latency_is_met_by_the_upper_limit_of_the_median_at_the_n_recommended(
     limit: float, chosen: str | None, why: str
 ) -> None:
-    found = recommend([result("a", per_second=110)], Policy(max_latency_ms=limit), race(40, a=100))
-    assert found.chosen == chosen
-    assert why in reasons(found).get("a", "")
+    advice = recommend([result("a", per_second=110)], Policy(max_latency_ms=limit), race(40, a=100))
+    assert advice.chosen == chosen
+    assert why in reasons(advice).get("a", "")
 
 
 def test_three_calls_decide_no_median_and_five_would() -> None:
-    found = recommend([result("a", per_second=110)], Policy(max_latency_ms=90), race(3, a=100))
-    assert found.chosen is None and "median call at N = 8 undecided: 3 calls, and 5 are needed" in reasons(found)["a"]
+    advice = recommend([result("a", per_second=110)], Policy(max_latency_ms=90), race(3, a=100))
+    assert advice.chosen is None and "median call at N = 8 undecided: 3 calls, and 5 are needed" in reasons(advice)["a"]
 
 
 @pytest.mark.parametrize(
@@ -202,25 +210,25 @@ def test_three_calls_decide_no_median_and_five_would() -> None:
     ],
 )
 def test_the_throughput_demanded_is_met_by_the_calls_of_the_race(demanded: float, chosen: str | None, why: str) -> None:
-    found = recommend([result("a", per_second=90)], Policy(min_throughput_img_s=demanded), race(40, a=100.1))
-    assert found.chosen == chosen and reasons(found).get("a", "").startswith(why)
+    advice = recommend([result("a", per_second=90)], Policy(min_throughput_img_s=demanded), race(40, a=100.1))
+    assert advice.chosen == chosen and reasons(advice).get("a", "").startswith(why)
 
 
 def test_a_throughput_at_an_n_that_the_limit_on_latency_closes_meets_no_demand() -> None:
-    found = recommend([result("a")], Policy(min_throughput_img_s=80, max_latency_ms=50))
-    assert found.chosen is None
-    assert reasons(found)["a"] == "throughput: 50 img/s at N = 1, below the 80 img/s demanded"
+    advice = recommend([result("a")], Policy(min_throughput_img_s=80, max_latency_ms=50))
+    assert advice.chosen is None
+    assert reasons(advice)["a"] == "throughput: 50 img/s at N = 1, below the 80 img/s demanded"
 
 
 def test_a_race_at_an_n_that_a_new_limit_closes_rejects_nobody() -> None:
     """A call of 8 images takes 80 ms, which is beyond the new limit; a call of one keeps it."""
     variants = [result("a", latency_ms=20.0), result("b", per_second=90, latency_ms=22.0)]
     raced = race(a=100, b=90)
-    found = recommend(variants, Policy(max_latency_ms=50), raced)
-    assert (found.chosen, found.batch_size, found.decided_by) == ("a", 1, "passes")
-    assert found.because[-1].endswith("50 (49 to 51) img/s at N = 1.")
-    assert any("does not price this policy" in text for text in found.warnings)
-    assert any(text.startswith("--max-latency-ms was judged by these times too") for text in found.warnings)
+    advice = recommend(variants, Policy(max_latency_ms=50), raced)
+    assert (advice.chosen, advice.batch_size, advice.decided_by) == ("a", 1, "passes")
+    assert advice.because[-1].endswith("50 (49 to 51) img/s at N = 1.")
+    assert any("does not price this policy" in text for text in advice.warnings)
+    assert any(text.startswith("--max-latency-ms was judged by these times too") for text in advice.warnings)
     assert recommend(variants, Policy(), raced).decided_by == "speed"
     raised = race(a=50, b=45)
     at_one = [contestant.model_copy(update={"batch_size": 1}) for contestant in raised.contestants]
@@ -246,9 +254,9 @@ def test_the_price_of_stability_and_the_speed_up_come_from_the_race() -> None:
         result("steady", precision="int8"),
         result("float", precision="fp32"),
     ]
-    found = recommend(variants, Policy(), race(wild=200, steady=150, float=75))
-    assert found.chosen == "steady"
-    paid, gained = found.price_of_stability, found.speed_up
+    advice = recommend(variants, Policy(), race(wild=200, steady=150, float=75))
+    assert advice.chosen == "steady"
+    paid, gained = advice.price_of_stability, advice.speed_up
     assert paid is not None and (paid.variant, paid.raced) == ("wild", True)
     assert paid.ratio.median == pytest.approx(0.75, abs=0.01) and paid.ratio.n == 40
     assert gained is not None and (gained.variant, gained.raced) == ("float", True)
@@ -282,9 +290,9 @@ def test_where_size_is_asked_for_the_price_is_told_against_what_is_as_small() ->
 
 def test_the_speed_up_is_rough_where_the_reference_was_not_raced() -> None:
     variants = [result("steady", precision="int8", per_second=200), result("float", per_second=50)]
-    found = recommend(variants, Policy(), race(steady=210))
-    assert found.speed_up is not None and found.speed_up.raced is False
-    assert found.speed_up.ratio.median == pytest.approx(4.0)
+    advice = recommend(variants, Policy(), race(steady=210))
+    assert advice.speed_up is not None and advice.speed_up.raced is False
+    assert advice.speed_up.ratio.median == pytest.approx(4.0)
     pair = race(steady=210, float=70).contestants
     duel = race(steady=210).model_copy(update={"against_reference": pair})
     raced = recommend(variants, Policy(), duel).speed_up
@@ -305,26 +313,26 @@ def test_no_speed_up_is_told_from_calls_that_leave_open_which_is_faster() -> Non
 def test_who_was_no_candidate_when_the_race_was_run_is_named_where_it_may_win(per_second: int, warned: bool) -> None:
     wild = result("wild", "top1-stable", per_second=per_second)
     variants = [result("steady", per_second=200), result("slow", per_second=190), wild]
-    found = recommend(variants, Policy(stability="top1-stable"), race(steady=200, slow=190))
-    assert found.chosen == "steady" and "no candidate when the race was run, and took" in reasons(found)["wild"]
-    assert any("and so not raced: wild." in text for text in found.warnings) is warned
+    advice = recommend(variants, Policy(stability="top1-stable"), race(steady=200, slow=190))
+    assert advice.chosen == "steady" and "no candidate when the race was run, and took" in reasons(advice)["wild"]
+    assert any("and so not raced: wild." in text for text in advice.warnings) is warned
 
 
 def test_of_the_repairs_of_one_variant_that_one_is_named_which_was_raced_instead() -> None:
     repairs = [repair("surgical"), repair("pin-shape", ratio=0.9)]
     variants = [result("steady", per_second=200), result("wild", "batch-variant", per_second=190, repairs=repairs)]
-    found = recommend(variants, Policy(), race(**{"steady": 200, "wild+surgical": 190}))
-    assert reasons(found)["wild+pin-shape"] == (
+    advice = recommend(variants, Policy(), race(**{"steady": 200, "wild+surgical": 190}))
+    assert reasons(advice)["wild+pin-shape"] == (
         "meets the policy, but was not raced: of the repairs of one variant the cheapest enters, here wild+surgical"
     )
-    assert not any("not raced" in text for text in found.warnings)
+    assert not any("not raced" in text for text in advice.warnings)
 
 
 def test_a_race_of_one_decides_nothing() -> None:
     variants = [result("steady", per_second=200), result("slow", per_second=20)]
-    found = recommend(variants, Policy(), race(steady=210))
-    assert (found.chosen, found.decided_by, found.sureness) == ("steady", "passes", None)
-    assert not any("race" in warning for warning in found.warnings)
+    advice = recommend(variants, Policy(), race(steady=210))
+    assert (advice.chosen, advice.decided_by, advice.sureness) == ("steady", "passes", None)
+    assert not any("race" in warning for warning in advice.warnings)
     alone = recommend(variants[:1], Policy(), race(steady=210))
     assert (alone.chosen, alone.decided_by, alone.sureness) == ("steady", "only-candidate", None)
 
@@ -339,9 +347,9 @@ def test_no_speed_up_is_told_from_calls_that_other_programs_took_time_from() -> 
 
 def test_a_race_at_other_n_does_not_price_latency() -> None:
     variants = [result("a", latency_ms=5.0), result("b", latency_ms=4.0)]
-    found = recommend(variants, Policy(objective="latency"), race(a=200, b=100))
-    assert (found.chosen, found.batch_size, found.decided_by) == ("b", 1, "passes")
-    assert any("does not price this policy" in text for text in found.warnings)
+    advice = recommend(variants, Policy(objective="latency"), race(a=200, b=100))
+    assert (advice.chosen, advice.batch_size, advice.decided_by) == ("b", 1, "passes")
+    assert any("does not price this policy" in text for text in advice.warnings)
 
 
 def test_the_objective_decides() -> None:
@@ -351,24 +359,25 @@ def test_the_objective_decides() -> None:
         result("busy", per_second=500.0),
     ]
     chosen = {
-        one: recommend(variants, Policy(objective=one)) for one in get_args(Policy.model_fields["objective"].annotation)
+        objective: recommend(variants, Policy(objective=objective))
+        for objective in get_args(Policy.model_fields["objective"].annotation)
     }
-    assert {name: found.chosen for name, found in chosen.items()} == {
+    assert {name: advice.chosen for name, advice in chosen.items()} == {
         "throughput": "busy",
         "latency": "quick",
         "size": "small",
     }
-    assert [found.batch_size for found in chosen.values()] == [8, 1, 8]
+    assert [advice.batch_size for advice in chosen.values()] == [8, 1, 8]
 
 
 def test_of_the_smallest_the_fastest_is_chosen_and_the_others_are_larger() -> None:
     large = result("large", per_second=300)
     variants = [large, result("small", size_mb=25.0), result("as-small", size_mb=26.0, per_second=90)]
     raced = race(small=100, as_small=90)
-    found = recommend(variants, Policy(objective="size"), raced)
-    assert (found.chosen, found.decided_by) == ("small", "speed")
-    assert reasons(found)["large"] == "meets the policy, but is larger: 100 MB against 25 MB of small"
-    assert not any("not raced" in text for text in found.warnings)
+    advice = recommend(variants, Policy(objective="size"), raced)
+    assert (advice.chosen, advice.decided_by) == ("small", "speed")
+    assert reasons(advice)["large"] == "meets the policy, but is larger: 100 MB against 25 MB of small"
+    assert not any("not raced" in text for text in advice.warnings)
     timed = recommend(variants, Policy(objective="size"))
     assert reasons(timed)["as-small"].startswith("meets the policy, but 90 (88.2 to 91.8) img/s at N = 8 against 100")
     alone = recommend([large, variants[1]], Policy(objective="size"), race(large=300, small=100))
@@ -379,17 +388,17 @@ def test_of_the_smallest_the_fastest_is_chosen_and_the_others_are_larger() -> No
 def test_what_is_the_reference_itself_has_no_error_and_what_is_not_says_how_often_it_agrees() -> None:
     alone = result("ort-fp32", baseline=True, agreement=agreed(16, 16, "ort-fp32"))
     rough = compared(result("ort-int8", size_mb=25.0), seed=0.01)
-    found = recommend([alone, rough], Policy(), race(ort_fp32=100, ort_int8=101))
-    assert (found.chosen, found.decided_by) == ("ort-fp32", "error")
-    assert found.because[-1] == "It gives the reference's own outputs, from which the other has an error of 0.01."
+    advice = recommend([alone, rough], Policy(), race(ort_fp32=100, ort_int8=101))
+    assert (advice.chosen, advice.decided_by) == ("ort-fp32", "error")
+    assert advice.because[-1] == "It gives the reference's own outputs, from which the other has an error of 0.01."
     alone = compared(result("fp32", baseline=True, agreement=agreed(16, 16)), seed=1e-7)  # fp64 was not asked for
     assert "It agrees with fp64 on 16 of 16 images, at least 82 %." in recommend([alone], Policy()).because
 
 
 def test_errors_are_compared_on_the_sets_that_all_have_seen() -> None:
     both, one = compared(result("both"), seed=0.01, photos=0.05), compared(result("one"), seed=0.012)
-    found = recommend([both, one], Policy(), race(both=101, one=100))
-    assert (found.chosen, found.decided_by) == ("both", "speed")
+    advice = recommend([both, one], Policy(), race(both=101, one=100))
+    assert (advice.chosen, advice.decided_by) == ("both", "speed")
 
 
 def test_what_is_said_of_a_third_one_is_true_of_it() -> None:
@@ -399,9 +408,9 @@ def test_what_is_said_of_a_third_one_is_true_of_it() -> None:
         answering("second", "many", size_mb=90.0),
         answering("third", "many", size_mb=50.0),
     ]
-    found = recommend(variants, Policy(), race(first=102, second=101.5, third=101))
-    assert (found.chosen, found.decided_by) == ("third", "accuracy")
-    said = reasons(found)
+    advice = recommend(variants, Policy(), race(first=102, second=101.5, third=101))
+    assert (advice.chosen, advice.decided_by) == ("third", "accuracy")
+    said = reasons(advice)
     assert said["first"].endswith(
         "third is not measurably slower and has the significantly higher accuracy (100.0 % against 50.0 %)"
     )
@@ -409,54 +418,54 @@ def test_what_is_said_of_a_third_one_is_true_of_it() -> None:
 
 
 def test_no_single_demand_is_said_to_help_where_agreement_alone_is_amiss() -> None:
-    found = recommend([result("a", agreement=agreed(3, 16))], Policy())
-    assert found.because[1] == "With --min-agreement 0, a would meet it."
+    advice = recommend([result("a", agreement=agreed(3, 16))], Policy())
+    assert advice.because[1] == "With --min-agreement 0, a would meet it."
 
 
 def test_where_none_of_those_raced_is_a_candidate_it_is_said() -> None:
     small = [result("small", size_mb=25.0, per_second=20), result("as-small", size_mb=25.0, per_second=19)]
-    found = recommend([result("large"), *small], Policy(max_size_mb=30), race(large=100))
-    assert found.chosen == "small" and found.race is not None and found.race.standings == {}
-    assert any(text.startswith("No candidate under this policy was in the race") for text in found.warnings)
+    advice = recommend([result("large"), *small], Policy(max_size_mb=30), race(large=100))
+    assert advice.chosen == "small" and advice.race is not None and advice.race.standings == {}
+    assert any(text.startswith("No candidate under this policy was in the race") for text in advice.warnings)
 
 
 def test_who_was_not_verified_where_another_was_is_said() -> None:
     first = result("first", range=verified())
     steady = [first, result("second", per_second=50)]
     assert not any("not verified" in text for text in recommend(steady, Policy()).warnings)
-    found = recommend([first.model_copy(update={"verdict": "batch-variant"}), steady[1]], Policy())
-    assert found.chosen == "second"
-    assert any(text.startswith("second was not verified at every N, as first was") for text in found.warnings)
+    advice = recommend([first.model_copy(update={"verdict": "batch-variant"}), steady[1]], Policy())
+    assert advice.chosen == "second"
+    assert any(text.startswith("second was not verified at every N, as first was") for text in advice.warnings)
 
 
 def test_the_drop_of_the_choice_is_stated_with_its_bound() -> None:
-    found = recommend([result("v", top1=0.9, discordant=(2, 1, 400))], Policy(max_accuracy_drop=2.0))
-    assert found.because[1] == (
+    advice = recommend([result("v", top1=0.9, discordant=(2, 1, 400))], Policy(max_accuracy_drop=2.0))
+    assert advice.because[1] == (
         "Its accuracy drop is 0.25 points on 400 images, at most 1.79 points with 95 % confidence, "
         "within the limit of 2 points."
     )
-    assert found.because[2].startswith("It is the only variant that meets the policy: 100")
-    assert found.warnings == []  # nothing was to be raced
+    assert advice.because[2].startswith("It is the only variant that meets the policy: 100")
+    assert advice.warnings == []  # nothing was to be raced
 
 
 def test_no_candidate_says_what_would_have_to_change() -> None:
-    found = recommend([result("a", "top1-stable"), result("b", "batch-variant"), UNAVAILABLE], Policy())
-    assert (found.chosen, found.batch_size) == (None, None)
-    assert found.because == [
+    advice = recommend([result("a", "top1-stable"), result("b", "batch-variant"), UNAVAILABLE], Policy())
+    assert (advice.chosen, advice.batch_size) == (None, None)
+    assert advice.because == [
         "No variant meets the policy: batch-invariant, the reference's answer on at least 90 % of the images, most "
         "images a second.",
         "With --policy top1-stable, a would meet it.",
         "With --policy none, a and b would meet it.",
     ]
-    assert list(reasons(found)) == ["a", "b", "gone"]
+    assert list(reasons(advice)) == ["a", "b", "gone"]
 
 
 def test_where_no_single_change_helps_it_says_so() -> None:
-    found = recommend([result("a", "batch-variant")], Policy(max_latency_ms=1.0))
-    assert found.because[1].startswith("No single demand given up would leave a candidate. Of every variant: ")
-    assert found.because[1].endswith(found.rejected[0].why)
+    advice = recommend([result("a", "batch-variant")], Policy(max_latency_ms=1.0))
+    assert advice.because[1].startswith("No single demand given up would leave a candidate. Of every variant: ")
+    assert advice.because[1].endswith(advice.rejected[0].why)
     beside = [result("fp64", None, role="reference"), result("a", "batch-variant")]
-    assert recommend(beside, Policy(max_latency_ms=1.0)).because == found.because
+    assert recommend(beside, Policy(max_latency_ms=1.0)).because == advice.because
     several = recommend([result("a", "batch-variant"), result("b", "invalid")], Policy(max_latency_ms=1.0))
     assert several.because[1].endswith("The reason of each variant says what is amiss.")
     assert recommend([UNAVAILABLE], Policy()).chosen is None
@@ -464,34 +473,38 @@ def test_where_no_single_change_helps_it_says_so() -> None:
 
 def test_warnings_name_what_the_choice_cannot_rest_on() -> None:
     once = "The cost of a was measured by a single call"
-    found = recommend([result("a", spread=None, top1=0.9)], Policy())
-    assert [warning.split(":")[0] for warning in found.warnings] == ["No limit on the accuracy drop is set", once]
+    advice = recommend([result("a", spread=None, top1=0.9)], Policy())
+    assert [warning.split(":")[0] for warning in advice.warnings] == ["No limit on the accuracy drop is set", once]
     without_labels = recommend([result("a", spread=None)], Policy())  # a limit could not be held: nothing to be said
     assert [warning.split(":")[0] for warning in without_labels.warnings] == [once]
 
 
 def test_a_network_that_does_not_repeat_itself_elsewhere_is_said_of_the_choice() -> None:
-    found = recommend([result("steady"), result("drawing", "not-repeatable")], Policy())
-    assert found.chosen == "steady"
-    assert any(one.startswith("The same call of drawing gave other bytes the second time.") for one in found.warnings)
-    assert not any("same call" in one for one in recommend([result("steady"), result("other")], Policy()).warnings)
+    advice = recommend([result("steady"), result("drawing", "not-repeatable")], Policy())
+    assert advice.chosen == "steady"
+    assert any(
+        warning.startswith("The same call of drawing gave other bytes the second time.") for warning in advice.warnings
+    )
+    assert not any(
+        "same call" in warning for warning in recommend([result("steady"), result("other")], Policy()).warnings
+    )
 
 
 def test_a_repair_that_holds_is_a_candidate_of_its_own() -> None:
     mended = result("fast", "batch-variant", per_second=200, top1=0.9, repairs=[repair(ratio=0.9)])
-    found = recommend([result("steady", per_second=100, top1=0.9), mended], Policy())
-    assert (found.chosen, found.batch_size) == ("fast+surgical", 8)
-    assert found.because[0] == (
+    advice = recommend([result("steady", per_second=100, top1=0.9), mended], Policy())
+    assert (advice.chosen, advice.batch_size) == ("fast+surgical", 8)
+    assert advice.because[0] == (
         "It is batch-invariant: all bytes of 40 images of seed at N = 8 are those of its own singles "
         "(1 batched comparison)."
     )
-    assert found.because[2].endswith("the most images a second: 180 (174 to 186) img/s at N = 8.")
-    assert reasons(found).keys() == {"steady", "fast"}
-    assert {one.variant for one in found.pareto} == {"fast", "fast+surgical"}
-    assert found.deploy == (
+    assert advice.because[2].endswith("the most images a second: 180 (174 to 186) img/s at N = 8.")
+    assert reasons(advice).keys() == {"steady", "fast"}
+    assert {point.variant for point in advice.pareto} == {"fast", "fast+surgical"}
+    assert advice.deploy == (
         "python run.py deploy RUN --variant fast+surgical --out deployed\npython run.py verify deployed\n"
     )
-    named = from_run(found, Path("some where")).deploy
+    named = from_run(advice, Path("some where")).deploy
     assert named.startswith("python run.py deploy 'some where' --variant fast+surgical")
 
 
@@ -531,10 +544,10 @@ def test_accuracy_is_the_native_one_only_where_the_singles_are(as_native: bool |
     mended = repair(singles_as_native=as_native)
     fast = result("fast", "batch-variant", per_second=200, top1=0.9, discordant=(0, 0, 400), repairs=[mended])
     steady = result("steady", top1=0.9, discordant=(0, 0, 400))
-    found = recommend([steady, fast], Policy(max_accuracy_drop=2.0))
-    assert found.chosen == chosen
+    advice = recommend([steady, fast], Policy(max_accuracy_drop=2.0))
+    assert advice.chosen == chosen
     if chosen == "steady":
-        assert "changes its singles, and the accuracy of these was not measured" in reasons(found)["fast+surgical"]
+        assert "changes its singles, and the accuracy of these was not measured" in reasons(advice)["fast+surgical"]
 
 
 @pytest.mark.parametrize(("same", "chosen"), [(16, "fast+surgical"), (13, "steady"), (None, "steady")])
@@ -542,10 +555,10 @@ def test_a_repair_that_changes_singles_is_judged_by_the_answers_of_these(same: i
     own = None if same is None else agreed(same, 16)
     mended = repair(singles_as_native=False, agreement=own)
     fast = result("fast", "batch-variant", per_second=200, agreement=agreed(16, 16), repairs=[mended])
-    found = recommend([result("steady", agreement=agreed(16, 16)), fast], Policy())
-    assert found.chosen == chosen
+    advice = recommend([result("steady", agreement=agreed(16, 16)), fast], Policy())
+    assert advice.chosen == chosen
     if chosen == "steady":
-        why = reasons(found)["fast+surgical"]
+        why = reasons(advice)["fast+surgical"]
         assert ("these were not compared with it" if same is None else "agrees with fp64 on 13 of 16") in why
 
 
@@ -581,7 +594,7 @@ def test_the_pareto_set_keeps_what_nothing_beats() -> None:
         result("broken", "invalid", per_second=999, top1=0.99),
         result("unknown", per_second=80, top1=None),
     ]
-    assert [one.variant for one in pareto_set(variants, Policy())] == ["balanced", "accurate", "wild"]
+    assert [point.variant for point in pareto_set(variants, Policy())] == ["balanced", "accurate", "wild"]
 
 
 def test_an_unknown_accuracy_keeps_nothing_in_the_pareto_set_that_is_beaten_otherwise() -> None:
@@ -627,13 +640,13 @@ policies = st.builds(
 
 @given(variants, policies)
 def test_every_variant_is_chosen_or_rejected_with_a_reason(rows: list[VariantResult], policy: Policy) -> None:
-    found = recommend(rows, policy)
-    named = [one.variant for one in found.rejected] + ([found.chosen] if found.chosen else [])
+    advice = recommend(rows, policy)
+    named = [rejection.variant for rejection in advice.rejected] + ([advice.chosen] if advice.chosen else [])
     assert sorted(named) == sorted(row.name for row in rows)
-    assert all(one.why for one in found.rejected)
+    assert all(rejection.why for rejection in advice.rejected)
     meeting = [row for row in rows if not obstacles(row, policy)]
-    assert (found.chosen is None) == (not meeting)
-    assert found.chosen is None or found.chosen in [row.name for row in meeting]
+    assert (advice.chosen is None) == (not meeting)
+    assert advice.chosen is None or advice.chosen in [row.name for row in meeting]
 
 
 @given(variants)

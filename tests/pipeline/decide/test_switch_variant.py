@@ -20,15 +20,19 @@ WILD = result("wild", "batch-variant", per_second=200, latency_ms=10, repairs=[r
 def test_the_cheapest_under_the_objective_takes_its_place() -> None:
     fast = result("fast", per_second=100, latency_ms=40)
     quick = result("quick", per_second=50, latency_ms=5)
-    found = (switched([WILD, fast, quick]).repairs or [])[-1]
-    assert found.name == "switch" and found.batch_invariant and found.note.startswith("fast in its place")
-    assert found.throughput_ratio["8"].median == pytest.approx(0.5) and "1" not in found.throughput_ratio
-    assert found.latency_ratio["1"].median == pytest.approx(4.0)
-    found = (switched([WILD, fast, quick], Policy(objective="latency")).repairs or [])[-1]
+    last_repair = (switched([WILD, fast, quick]).repairs or [])[-1]
     assert (
-        found.switched_to == "quick"
-        and found.note.startswith("quick")
-        and found.latency_ratio["1"].median == pytest.approx(0.5)
+        last_repair.name == "switch"
+        and last_repair.batch_invariant
+        and last_repair.note.startswith("fast in its place")
+    )
+    assert last_repair.throughput_ratio["8"].median == pytest.approx(0.5) and "1" not in last_repair.throughput_ratio
+    assert last_repair.latency_ratio["1"].median == pytest.approx(4.0)
+    last_repair = (switched([WILD, fast, quick], Policy(objective="latency")).repairs or [])[-1]
+    assert (
+        last_repair.switched_to == "quick"
+        and last_repair.note.startswith("quick")
+        and last_repair.latency_ratio["1"].median == pytest.approx(0.5)
     )
 
 
@@ -39,7 +43,7 @@ def test_it_gives_the_answers_that_are_demanded() -> None:
 
 def test_it_is_no_candidate_of_its_own_and_only_where_repairs_were_tried() -> None:
     variants = with_switches([WILD, result("fast"), result("idle", "batch-variant")], Policy())
-    assert [one.name for one in with_repairs(variants)] == ["wild", "wild+surgical", "fast", "idle"]
+    assert [variant.name for variant in with_repairs(variants)] == ["wild", "wild+surgical", "fast", "idle"]
     assert variants[2].repairs is None
 
 
@@ -48,8 +52,8 @@ def test_it_is_no_candidate_of_its_own_and_only_where_repairs_were_tried() -> No
     [[], [result("other", "batch-variant")], [result("other", cost=None)], [result("fp64", role="reference")]],
 )
 def test_where_there_is_none_it_says_so(others: list[VariantResult]) -> None:
-    found = (switched([WILD, *others]).repairs or [])[-1]
-    assert found.batch_invariant is None and "no variant of this study" in found.note
+    last_repair = (switched([WILD, *others]).repairs or [])[-1]
+    assert last_repair.batch_invariant is None and "no variant of this study" in last_repair.note
 
 
 def test_the_limits_of_a_ratio_are_the_farthest() -> None:

@@ -33,20 +33,20 @@ def judged(
 
 
 def verdict_of(network: Network) -> InputsVerdict:
-    found = judged(network)
-    assert found is not None
-    return found
+    verdict = judged(network)
+    assert verdict is not None
+    return verdict
 
 
 def test_batch_invariant_states_its_scope() -> None:
-    found = verdict_of(fakes.faithful(ROWS))
-    assert found.verdict == "batch-invariant"
-    assert found.decided_by.why == (
+    verdict = verdict_of(fakes.faithful(ROWS))
+    assert verdict.verdict == "batch-invariant"
+    assert verdict.decided_by.why == (
         "All bytes of 6 images are those of their singles at N = 2 and 4 (4 batched comparisons, 3 repeats)."
     )
-    assert (found.top1_flips, found.n_comparisons) == (0, 7)
-    assert found.top1_flip_upper95 == pytest.approx(1 - 0.05 ** (1 / 6))
-    assert found.margin is not None and found.margin.exposed_images == []
+    assert (verdict.top1_flips, verdict.n_comparisons) == (0, 7)
+    assert verdict.top1_flip_upper95 == pytest.approx(1 - 0.05 ** (1 / 6))
+    assert verdict.margin is not None and verdict.margin.exposed_images == []
 
 
 def test_raw_rows_have_no_margin_and_so_no_exposed_images() -> None:
@@ -55,44 +55,46 @@ def test_raw_rows_have_no_margin_and_so_no_exposed_images() -> None:
         (fakes.noise_by_size(ROWS, {2: 0.1}), "batch-variant"),
     ):
         evidence = replace(run(network), outcome=Outcome(kind="raw"))
-        found = inputs_verdict([OneCondition(CONDITION, evidence, comparisons(evidence, None, None, CONDITION))], 6)
-        assert found is not None and (found.verdict, found.margin) == (verdict, None)
+        set_verdict = inputs_verdict(
+            [OneCondition(CONDITION, evidence, comparisons(evidence, None, None, CONDITION))], 6
+        )
+        assert set_verdict is not None and (set_verdict.verdict, set_verdict.margin) == (verdict, None)
 
 
 def test_a_small_difference_under_wide_margins_is_top1_stable() -> None:
-    found = verdict_of(fakes.noise_by_size(ROWS, {2: 0.125, 4: 0.25}))
-    assert found.verdict == "top1-stable"
-    assert (found.decided_by.inputs, found.decided_by.batch_size) == ("seed", 4)
-    assert found.decided_by.why.startswith("At N = 4 (2 threads) 4 of 4 images differ from the singles by up to 0.25")
+    verdict = verdict_of(fakes.noise_by_size(ROWS, {2: 0.125, 4: 0.25}))
+    assert verdict.verdict == "top1-stable"
+    assert (verdict.decided_by.inputs, verdict.decided_by.batch_size) == ("seed", 4)
+    assert verdict.decided_by.why.startswith("At N = 4 (2 threads) 4 of 4 images differ from the singles by up to 0.25")
 
 
 def test_an_exposed_image_makes_it_batch_variant_without_any_flip() -> None:
     close = ROWS.copy()
     close[3, 5] = close[3, 3] - np.float32(0.125)  # margin 1/8, noise of the others 1/8
-    found = verdict_of(fakes.noise_by_size(close, {2: 0.125}))
-    assert found.verdict == "batch-variant"
-    assert (found.top1_flips, found.margin and found.margin.exposed_images) == (0, [3])
-    assert "1 of 6 images could: the margin of image 3 is 0.125, within twice the 0.125" in found.decided_by.why
+    verdict = verdict_of(fakes.noise_by_size(close, {2: 0.125}))
+    assert verdict.verdict == "batch-variant"
+    assert (verdict.top1_flips, verdict.margin and verdict.margin.exposed_images) == (0, [3])
+    assert "1 of 6 images could: the margin of image 3 is 0.125, within twice the 0.125" in verdict.decided_by.why
 
 
 def test_a_flip_makes_it_batch_variant_and_counts_images_once() -> None:
-    found = verdict_of(fakes.swapped_rows(ROWS))
-    assert (found.verdict, found.top1_flips) == ("batch-variant", 6)
-    assert found.decided_by.batch_size == 2
-    assert "the top-1 class of 6 of 6 images changed" in found.decided_by.why
+    verdict = verdict_of(fakes.swapped_rows(ROWS))
+    assert (verdict.verdict, verdict.top1_flips) == ("batch-variant", 6)
+    assert verdict.decided_by.batch_size == 2
+    assert "the top-1 class of 6 of 6 images changed" in verdict.decided_by.why
 
 
 def test_a_difference_seen_only_beside_an_outlier_counts() -> None:
-    found = verdict_of(fakes.neighbour_leak(ROWS))
-    assert found.verdict == "batch-variant"
-    assert found.decided_by.condition is not None and found.decided_by.condition.neighbours == "outlier"
-    assert "beside an outlier" in found.decided_by.why
+    verdict = verdict_of(fakes.neighbour_leak(ROWS))
+    assert verdict.verdict == "batch-variant"
+    assert verdict.decided_by.condition is not None and verdict.decided_by.condition.neighbours == "outlier"
+    assert "beside an outlier" in verdict.decided_by.why
 
 
 def test_not_repeatable_comes_first() -> None:
-    found = verdict_of(fakes.unrepeatable(ROWS))
-    assert found.verdict == "not-repeatable"
-    assert "other bytes the second time at N = 2: 6 of 6 images differ, by up to 1." in found.decided_by.why
+    verdict = verdict_of(fakes.unrepeatable(ROWS))
+    assert verdict.verdict == "not-repeatable"
+    assert "other bytes the second time at N = 2: 6 of 6 images differ, by up to 1." in verdict.decided_by.why
 
 
 @pytest.mark.parametrize(
@@ -109,23 +111,23 @@ def test_not_repeatable_comes_first() -> None:
     ],
 )
 def test_invalid_outputs_are_named(network: Network, clips: Mapping[str, tuple[int, int]] | None, says: str) -> None:
-    found = judged(network, clips=clips)
-    assert found is not None
-    assert found.verdict == "invalid"
-    assert says in found.decided_by.why
+    verdict = judged(network, clips=clips)
+    assert verdict is not None
+    assert verdict.verdict == "invalid"
+    assert says in verdict.decided_by.why
 
 
 def test_one_percent_at_the_limits_is_still_valid() -> None:
-    found = judged(fakes.faithful(ROWS), clips={"fc": (100, 10_000)})
-    assert found is not None
-    assert (found.verdict, found.clip_layer, found.clip_share) == ("batch-invariant", "fc", 0.01)
+    verdict = judged(fakes.faithful(ROWS), clips={"fc": (100, 10_000)})
+    assert verdict is not None
+    assert (verdict.verdict, verdict.clip_layer, verdict.clip_share) == ("batch-invariant", "fc", 0.01)
 
 
 def test_a_verdict_without_a_repeat_says_so() -> None:
     evidence = run(fakes.faithful(ROWS))
-    found = inputs_verdict([OneCondition(CONDITION, evidence, comparisons(evidence, None, None, CONDITION))], 6)
-    assert found is not None
-    assert found.decided_by.why.endswith("(4 batched comparisons). No call was repeated.")
+    verdict = inputs_verdict([OneCondition(CONDITION, evidence, comparisons(evidence, None, None, CONDITION))], 6)
+    assert verdict is not None
+    assert verdict.decided_by.why.endswith("(4 batched comparisons). No call was repeated.")
 
 
 def test_without_a_batch_there_is_no_verdict() -> None:
@@ -141,9 +143,9 @@ def test_flips_are_united_over_conditions() -> None:
         condition = CONDITION.model_copy(update={"threads": threads})
         evidence = run(network)
         tested.append(OneCondition(condition, evidence, comparisons(evidence, None, None, condition)))
-    found = inputs_verdict(tested, 6)
-    assert found is not None
-    assert found.top1_flips == 2
+    verdict = inputs_verdict(tested, 6)
+    assert verdict is not None
+    assert verdict.top1_flips == 2
 
 
 def with_a_cap(first: int, stop: int, network: Network, isa: str = "avx2") -> OneCondition:
@@ -158,12 +160,12 @@ def with_a_cap(first: int, stop: int, network: Network, isa: str = "avx2") -> On
 def test_conditions_may_have_run_different_images(first: int, stop: int) -> None:
     whole = run(fakes.faithful(ROWS))
     plain = OneCondition(CONDITION, whole, comparisons(whole, None, None, CONDITION))
-    found = inputs_verdict([plain, with_a_cap(first, stop, fakes.faithful(ROWS))], 6)
-    assert found is not None
-    assert found.verdict == "batch-invariant"
-    assert found.decided_by.why.startswith("All bytes of 6 images are those of their singles")
-    assert f"Only {stop - first} of 6 images were run with 2 threads, isa avx2." in found.decided_by.why
-    assert [(one.condition.isa, one.first, one.stop) for one in found.images_run] == [
+    verdict = inputs_verdict([plain, with_a_cap(first, stop, fakes.faithful(ROWS))], 6)
+    assert verdict is not None
+    assert verdict.verdict == "batch-invariant"
+    assert verdict.decided_by.why.startswith("All bytes of 6 images are those of their singles")
+    assert f"Only {stop - first} of 6 images were run with 2 threads, isa avx2." in verdict.decided_by.why
+    assert [(run_images.condition.isa, run_images.first, run_images.stop) for run_images in verdict.images_run] == [
         ("native", 0, 6),
         ("avx2", first, stop),
     ]
@@ -184,19 +186,19 @@ def test_margins_and_flips_are_combined_by_image_whichever_condition_comes_first
     plain = OneCondition(CONDITION, whole, comparisons(whole, None, None, CONDITION))
     capped = with_a_cap(3, 6, flip)
     for tested in ([plain, capped], [capped, plain]):
-        found = inputs_verdict(tested, 6)
-        assert found is not None and found.margin is not None
-        assert (found.verdict, found.top1_flips, found.n_images) == ("batch-variant", 1, 6)
-        assert set(found.margin.exposed_images) == {0, 1, 2, 3, 5}  # only image 4 has quiet neighbours
+        verdict = inputs_verdict(tested, 6)
+        assert verdict is not None and verdict.margin is not None
+        assert (verdict.verdict, verdict.top1_flips, verdict.n_images) == ("batch-variant", 1, 6)
+        assert set(verdict.margin.exposed_images) == {0, 1, 2, 3, 5}  # only image 4 has quiet neighbours
 
 
 def test_an_exposed_image_is_named_by_its_place_in_the_set() -> None:
     close = ROWS.copy()
     close[4, 5] = close[4, 4] - np.float32(0.125)
-    found = inputs_verdict([with_a_cap(2, 6, fakes.noise_by_size(close, {2: 0.125}))], 4)
-    assert found is not None and found.margin is not None
-    assert found.margin.exposed_images == [4]
-    assert "the margin of image 4 is 0.125" in found.decided_by.why
+    verdict = inputs_verdict([with_a_cap(2, 6, fakes.noise_by_size(close, {2: 0.125}))], 4)
+    assert verdict is not None and verdict.margin is not None
+    assert verdict.margin.exposed_images == [4]
+    assert "the margin of image 4 is 0.125" in verdict.decided_by.why
 
 
 def test_the_worst_set_stands_for_the_variant() -> None:

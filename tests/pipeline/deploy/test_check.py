@@ -28,19 +28,19 @@ def claims(folder: Path, trust: bool = False) -> list[Claim]:
 
 
 def test_a_record_holds_where_it_was_made(folder: Path) -> None:
-    found = claims(folder)
-    assert holding(found) and len(found) == 7
-    assert found[-1].outcome == "no output changed"
+    checked = claims(folder)
+    assert holding(checked) and len(checked) == 7
+    assert checked[-1].outcome == "no output changed"
     assert not holding([])
-    assert claims(folder / "record.json") == found
+    assert claims(folder / "record.json") == checked
 
 
 def test_a_changed_weight_is_noticed_by_the_hash_and_where_trusted_by_the_outputs(folder: Path) -> None:
     changed = WEIGHT.copy()
     changed[np.unravel_index(np.abs(IMAGES[0].ravel()[:, None] * WEIGHT).argmax(), WEIGHT.shape)] *= 4
     (folder / "model.onnx").write_bytes(graph(changed))
-    assert [one.holds for one in claims(folder)] == [False, True, True, True, True]  # and nothing was run
-    assert [one.holds for one in claims(folder, trust=True)] == [True, False]
+    assert [claim.holds for claim in claims(folder)] == [False, True, True, True, True]  # and nothing was run
+    assert [claim.holds for claim in claims(folder, trust=True)] == [True, False]
 
 
 def test_where_trusted_a_change_that_moves_no_output_is_said_to_be_none(folder: Path) -> None:
@@ -48,7 +48,7 @@ def test_where_trusted_a_change_that_moves_no_output_is_said_to_be_none(folder: 
     model.doc_string = "another file, the same numbers"
     (folder / "model.onnx").write_bytes(model.SerializeToString())
     assert not holding(claims(folder))
-    assert [one.outcome for one in claims(folder, trust=True)][-1] == "no output changed"
+    assert [claim.outcome for claim in claims(folder, trust=True)][-1] == "no output changed"
 
 
 def test_an_artifact_that_depends_on_the_batch_fails_its_claim(folder: Path) -> None:
@@ -59,8 +59,8 @@ def test_an_artifact_that_depends_on_the_batch_fails_its_claim(folder: Path) -> 
 
 def test_an_artifact_that_does_not_load_fails_its_claim(folder: Path) -> None:
     (folder / "model.onnx").write_bytes(b"no graph")
-    (found,) = claims(folder, trust=True)
-    assert not found.holds and found.outcome.startswith("a fresh process could not run it: ")
+    (claim,) = claims(folder, trust=True)
+    assert not claim.holds and claim.outcome.startswith("a fresh process could not run it: ")
 
 
 FORGED = """
@@ -96,8 +96,8 @@ def test_a_module_beside_the_record_is_never_imported(folder: Path, tmp_path: Pa
 def test_other_settings_than_the_record_has_are_refused(folder: Path) -> None:
     settings = json.loads((folder / "settings.json").read_text())
     (folder / "settings.json").write_text(json.dumps(settings | {"threads": 2}))
-    found = claims(folder)
-    assert not holding(found) and found[-1].outcome == "it has other settings than the record"
+    checked = claims(folder)
+    assert not holding(checked) and checked[-1].outcome == "it has other settings than the record"
 
 
 def test_a_record_of_before_the_first_release_is_answered_in_one_line(

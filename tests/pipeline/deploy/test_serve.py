@@ -29,9 +29,9 @@ def with_network(files: Files, network: str) -> Files:
 
 def test_every_n_is_served_singles_first(tmp_path: Path) -> None:
     served = run_served(small_files(tmp_path), tmp_path / INPUTS_FILE, 1, [2, 3])
-    assert [*served] == [1, 2, 3] and len({text for one in served.values() for text in one.sums}) == 1
-    assert [len(one.sums) for one in served.values()] == [1, 2, 2]
-    assert all(one.peak_bytes > 1e6 for one in served.values())
+    assert [*served] == [1, 2, 3] and len({text for at_n in served.values() for text in at_n.sums}) == 1
+    assert [len(at_n.sums) for at_n in served.values()] == [1, 2, 2]
+    assert all(at_n.peak_bytes > 1e6 for at_n in served.values())
 
 
 def test_what_is_printed_is_no_outcome(tmp_path: Path) -> None:

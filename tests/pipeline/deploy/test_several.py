@@ -118,10 +118,10 @@ def test_pixels_are_handed_over_as_the_network_takes_them(tmp_path: Path) -> Non
 
 def test_a_batch_is_filled_with_values_that_each_input_may_have() -> None:
     batch = batch_of({**several.given(3), "x": np.full((3, 2), 1.5, np.float16)})
-    found, lacking = filled(batch, 8, seed=1)
-    assert lacking == 5 and len(found) == 8 and found.dtype == batch.dtype and (found[:3] == batch).all()
+    rows, lacking = filled(batch, 8, seed=1)
+    assert lacking == 5 and len(rows) == 8 and rows.dtype == batch.dtype and (rows[:3] == batch).all()
     for place in range(several.LENGTH):
-        assert set(found["ids"][:, place]) <= set(batch["ids"][:, place])
-    assert len({row.tobytes() for row in found}) == 8 and np.isfinite(found["x"].astype(np.float32)).all()
+        assert set(rows["ids"][:, place]) <= set(batch["ids"][:, place])
+    assert len({row.tobytes() for row in rows}) == 8 and np.isfinite(rows["x"].astype(np.float32)).all()
     same, none = filled(batch, 2, seed=1)
     assert none == 0 and (same == batch).all()

@@ -47,24 +47,26 @@ def test_it_is_less_than_half_of_all_images_at_every_size() -> None:
 @pytest.mark.parametrize("sizes", [SIZES, (2,), (32,), (2, 4, 8), (5, 7), (1, 64)])
 def test_every_image_is_batched_and_every_batch_is_whole(n_images: int, sizes: tuple[int, ...]) -> None:
     passes = first_round(n_images, sizes, timed=True)
-    batched = [one for one in passes if one.kind == "batched"]
+    batched = [one_pass for one_pass in passes if one_pass.kind == "batched"]
     if fitting := [n for n in sizes if 1 < n <= n_images]:
-        assert {i for one in batched for i in one.images} == set(range(n_images))
-        assert set(fitting) <= {one.batch_size for one in batched}
-        assert all(one.batch_size in {p.batch_size for p in batched} for one in passes if one.kind != "singles")
+        assert {i for one_pass in batched for i in one_pass.images} == set(range(n_images))
+        assert set(fitting) <= {one_pass.batch_size for one_pass in batched}
+        assert all(
+            one_pass.batch_size in {p.batch_size for p in batched} for one_pass in passes if one_pass.kind != "singles"
+        )
     for part in cut(n_images, sizes):
         for one in passes_within(passes, *part):
             assert (one.stop - one.start) % one.batch_size == 0
-    assert all(0 <= one.start < one.stop <= n_images for one in passes)
-    assert max(Counter(one.id for one in passes).values()) == 1
+    assert all(0 <= one_pass.start < one_pass.stop <= n_images for one_pass in passes)
+    assert max(Counter(one_pass.id for one_pass in passes).values()) == 1
     later = second_round(n_images, sizes)
-    assert all(0 <= one.start < one.stop <= n_images for one in later)
+    assert all(0 <= one_pass.start < one_pass.stop <= n_images for one_pass in later)
 
 
 def test_where_calls_are_timed_every_size_has_one_behind_its_first() -> None:
     calls = Counter[int]()
-    for one in first_round(16, SIZES, timed=True):
-        calls[one.batch_size] += (one.stop - one.start) // one.batch_size
+    for one_pass in first_round(16, SIZES, timed=True):
+        calls[one_pass.batch_size] += (one_pass.stop - one_pass.start) // one_pass.batch_size
     assert all(calls[n] > 1 for n in (1, *SIZES))
 
 
@@ -72,9 +74,9 @@ def verdict(network: fakes.Network, n_images: int = 16) -> InputsVerdict:
     first = fakes.run(network, n_images, passes=first_round(n_images, SIZES))
     second = fakes.run(network, n_images, passes=second_round(n_images, SIZES), round_=1)
     made = comparisons(first, second, None, fakes.CONDITION)
-    found = verdicts.inputs_verdict([verdicts.Tested(fakes.CONDITION, first, made)], n_images)
-    assert found is not None
-    return found
+    set_verdict = verdicts.inputs_verdict([verdicts.Tested(fakes.CONDITION, first, made)], n_images)
+    assert set_verdict is not None
+    return set_verdict
 
 
 Rows = NDArray[np.float32]
@@ -131,9 +133,9 @@ def test_thin_faults_are_found_in_at_least_95_percent_of_seeds(fault: Fault) -> 
 
 
 def test_an_innocent_network_is_called_batch_invariant_and_the_counts_are_told() -> None:
-    found = verdict(fakes.faithful(fakes.table(16)))
-    assert found.verdict == "batch-invariant"
-    assert found.decided_by.why == (
+    set_verdict = verdict(fakes.faithful(fakes.table(16)))
+    assert set_verdict.verdict == "batch-invariant"
+    assert set_verdict.decided_by.why == (
         "All bytes of 16 images are those of their singles at N = 2 to 4, 8 and 16 (8 batched comparisons, 2 repeats)."
     )
 
@@ -148,14 +150,18 @@ def test_copies_tell_the_place_from_the_size() -> None:
 
     for network, equal in ((by_place, False), (fakes.noise_by_size(rows, {16: 1e-3}), True)):
         evidence = fakes.run(network, 16, passes=first_round(16, SIZES))
-        (made,) = (one for one in comparisons(evidence, None, None, fakes.CONDITION) if one.kind == "copies")
+        (made,) = (
+            comparison
+            for comparison in comparisons(evidence, None, None, fakes.CONDITION)
+            if comparison.kind == "copies"
+        )
         assert made.bitwise_equal is equal
         assert (made.batch_size, made.n_images, made.condition.neighbours) == (16, 1, "copies")
 
 
 def test_what_a_second_process_gives_otherwise_is_seen_in_the_part_that_it_repeats() -> None:
-    found = verdict(fakes.unrepeatable(fakes.table(16)))
-    assert found.verdict == "not-repeatable"
+    set_verdict = verdict(fakes.unrepeatable(fakes.table(16)))
+    assert set_verdict.verdict == "not-repeatable"
 
 
 def test_rows_of_images_that_were_not_run_alone_are_kept_whole() -> None:

@@ -74,8 +74,10 @@ def test_only_classes_and_binary_can_be_compared_with_labels() -> None:
 
 
 def test_an_outcome_survives_json() -> None:
-    found = Outcome("labels", 2, 5, 0.5, (Leaf("a", "float32", (2,), 0, 2), Leaf("b", "float16", (3, 1), 2, 5)), "why")
-    assert Outcome.of(found.to_json()) == found and Outcome.of({}) == Outcome()
+    outcome = Outcome(
+        "labels", 2, 5, 0.5, (Leaf("a", "float32", (2,), 0, 2), Leaf("b", "float16", (3, 1), 2, 5)), "why"
+    )
+    assert Outcome.of(outcome.to_json()) == outcome and Outcome.of({}) == Outcome()
 
 
 def test_margins_and_noise_are_those_before_a_softmax() -> None:

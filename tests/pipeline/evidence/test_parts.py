@@ -70,19 +70,19 @@ def test_joined_parts_are_the_whole(images: Images, tmp_path: Path) -> None:
     for at, (start, stop) in enumerate([(0, 12), (12, 24), (24, COUNT)]):
         write_evidence(tmp_path / str(at), evidence(several, images, passes_within(PASSES, start, stop), "whole"))
         parts.append(read_evidence(tmp_path / str(at)))
-    found = joined(parts)
+    together = joined(parts)
     assert several.calls == one.calls  # the very same batches
-    assert {p.id for p in found.passes} == {p.id for p in whole.passes}
-    assert found.singles.tobytes() == whole.singles.tobytes()
+    assert {p.id for p in together.passes} == {p.id for p in whole.passes}
+    assert together.singles.tobytes() == whole.singles.tobytes()
     for chosen in whole.passes:
-        assert found.outputs(chosen).tobytes() == whole.outputs(chosen).tobytes()
-        assert len(found.call_s[chosen.id]) == len(whole.call_s[chosen.id])
-    assert comparisons(found, found, None, AT) == comparisons(whole, whole, None, AT)
-    assert found.span == (0, COUNT)
-    assert found.peak_memory_bytes == COUNT
-    assert found.clips == {"layer": (12 + 24 + COUNT, 300)}
-    assert (found.machine, found.whole) == ("here", "whole")
-    assert found.warm_up_s == (0.0, 12.0, 24.0)
+        assert together.outputs(chosen).tobytes() == whole.outputs(chosen).tobytes()
+        assert len(together.call_s[chosen.id]) == len(whole.call_s[chosen.id])
+    assert comparisons(together, together, None, AT) == comparisons(whole, whole, None, AT)
+    assert together.span == (0, COUNT)
+    assert together.peak_memory_bytes == COUNT
+    assert together.clips == {"layer": (12 + 24 + COUNT, 300)}
+    assert (together.machine, together.whole) == ("here", "whole")
+    assert together.warm_up_s == (0.0, 12.0, 24.0)
 
 
 def test_a_part_alone_gives_the_rows_of_its_own_images(images: Images) -> None:
@@ -121,7 +121,7 @@ def test_every_image_is_in_one_part_and_no_batch_is_cut() -> None:
 def test_jobs_of_parts_are_jobs_of_their_own() -> None:
     whole = Job("fp32", "seed", AT, 0, plan_passes(1000, (2, 4), probes=False), "a", "b")
     parts = whole.cut(cut(1000, (2, 4)))
-    assert len({one.file_name for one in parts}) == len(parts) == 5
-    assert {one.whole for one in parts} == {whole.id}
-    assert sum(one.images_passed for one in parts) == whole.images_passed
+    assert len({part.file_name for part in parts}) == len(parts) == 5
+    assert {part.whole for part in parts} == {whole.id}
+    assert sum(part.images_passed for part in parts) == whole.images_passed
     assert whole.cut([(0, 1000)]) == [whole]

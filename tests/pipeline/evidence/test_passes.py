@@ -95,8 +95,8 @@ def test_a_runner_s_own_clock_is_believed_unless_both_are_to_be_timed_alike(imag
     assert 0 < call(Clock(), batch, wall=True)[1] < 60  # type: ignore[arg-type]
     assert 0 < call(Spy(), batch)[1] < 60  # type: ignore[arg-type]
     for native, repaired, own in ((Clock(), Clock(), True), (Clock(), Spy(), False), (Spy(), Clock(), False)):
-        found = time_ratios(native, repaired, Scope([images], [2], {}, pairs=3), [2])  # type: ignore[arg-type]
-        assert (found[2] == [1.0] * 3) is own
+        ratios = time_ratios(native, repaired, Scope([images], [2], {}, pairs=3), [2])  # type: ignore[arg-type]
+        assert (ratios[2] == [1.0] * 3) is own
 
 
 @pytest.mark.parametrize("outputs", [np.zeros((1, 3)), np.zeros((2, 3, 1)), np.zeros((2, 0)), np.zeros((2, 3), "U1")])

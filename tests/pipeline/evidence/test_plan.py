@@ -35,10 +35,10 @@ def test_too_few_images_leave_a_size_out() -> None:
 
 @pytest.mark.parametrize("n_images", [1, 2, 3, 5, 16, 33])
 def test_no_image_fills_a_batch_and_none_is_met_twice_in_a_pass(n_images: int) -> None:
-    for one in plan_passes(n_images, (2, 3, 4, 8, 16, 32), probes=True):
-        assert 0 <= one.start < one.stop <= n_images
-        assert (one.stop - one.start) % one.batch_size == 0
-        assert max(Counter(one.images).values()) == 1
+    for one_pass in plan_passes(n_images, (2, 3, 4, 8, 16, 32), probes=True):
+        assert 0 <= one_pass.start < one_pass.stop <= n_images
+        assert (one_pass.stop - one_pass.start) % one_pass.batch_size == 0
+        assert max(Counter(one_pass.images).values()) == 1
 
 
 def test_a_job_of_the_cpu_is_named_as_before_there_were_others() -> None:

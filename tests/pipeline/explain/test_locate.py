@@ -116,19 +116,19 @@ def test_a_rare_difference_that_one_draw_misses_is_found_by_a_longer_search(imag
         return np.where(rows.view(np.uint32) % 1024 == 0, last_bit(rows), rows)
 
     longer = Search(rows=4, draws=256, elements=10**6, every_layer=True, ties=1, every_n=True)
-    found = {
+    by_search = {
         search: locate(Planted(rarely), images.read(0, 4), SIZES, 7, search).findings["second"]
         for search in (DEFAULT, longer)
     }
-    assert not found[DEFAULT].batch_sizes and found[longer].batch_sizes
-    assert found[longer].found_by == "drawn" and found[longer].tried > 2 * found[DEFAULT].tried
+    assert not by_search[DEFAULT].batch_sizes and by_search[longer].batch_sizes
+    assert by_search[longer].found_by == "drawn" and by_search[longer].tried > 2 * by_search[DEFAULT].tried
 
 
 def test_a_longer_search_tries_every_layer_on_as_many_elements_as_it_says(images: Images) -> None:
     told: list[None] = []
     longer = Search(rows=4, draws=1000, elements=5000, every_layer=True, ties=1, every_n=True)
     located = locate(Planted(lambda rows: rows), images.read(0, 4), SIZES, 7, longer, lambda: told.append(None))
-    assert all(5000 <= one.tried < 6000 for one in located.findings.values()) and len(told) > 100
+    assert all(5000 <= finding.tried < 6000 for finding in located.findings.values()) and len(told) > 100
 
 
 def test_which_n_are_tried_and_how_many_images_captured() -> None:
@@ -147,11 +147,11 @@ def surgical(runner: Planted, located: Located, images: Images) -> list[Tried]:
 def test_the_repair_of_the_origins_holds_and_is_priced(images: Images, above: int) -> None:
     runner = Planted(lambda rows: last_bit(rows, above))
     located = locate(runner, images.read(0, 4), SIZES, seed=7)
-    found = best(surgical(runner, located, images), "throughput")
-    assert found is not None and found.candidate is not None
-    assert found.holds and found.verified[0].singles_as_native
-    assert set(found.candidate.layers) == {"second", "twin"}
-    assert set(found.ratios) == {1, 4}
+    best_attempt = best(surgical(runner, located, images), "throughput")
+    assert best_attempt is not None and best_attempt.candidate is not None
+    assert best_attempt.holds and best_attempt.verified[0].singles_as_native
+    assert set(best_attempt.candidate.layers) == {"second", "twin"}
+    assert set(best_attempt.ratios) == {1, 4}
 
 
 def test_a_difference_that_no_layer_shows_alone_is_not_repaired(images: Images) -> None:
@@ -166,7 +166,7 @@ def test_a_difference_that_no_layer_shows_alone_is_not_repaired(images: Images) 
     located = locate(runner, images.read(0, 4), SIZES, seed=7)
     tried = surgical(runner, located, images)
     assert tried and best(tried, "throughput") is None
-    assert all(one.holds is False and not one.ratios for one in tried)
+    assert all(finding.holds is False and not finding.ratios for finding in tried)
 
 
 def test_classes_say_which_n_agree_with_one_another(images: Images) -> None:
@@ -189,7 +189,7 @@ def test_the_largest_difference_is_named_first(images: Images) -> None:
             self.steps["last"] = large
 
     located = locate(Two(), images.read(0, 4), SIZES, seed=7)
-    assert [one.layer.name for one in located.origins] == ["last", "second", "twin"]
+    assert [origin.layer.name for origin in located.origins] == ["last", "second", "twin"]
 
 
 class _Counting:

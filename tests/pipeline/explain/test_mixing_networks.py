@@ -25,7 +25,7 @@ def looked_into(net: nn.Module) -> tuple[Located, dict[str, Explanation]]:
 def test_the_layer_that_is_to_blame_is_named_with_its_cause(name: str) -> None:
     planted = NETWORKS[name]
     located, explained = looked_into(seeded(planted.make))
-    named = {one.layer.name: explained[one.layer.name].mechanism for one in located.origins}
+    named = {origin.layer.name: explained[origin.layer.name].mechanism for origin in located.origins}
     assert named == {planted.layer: planted.mechanism}
     assert located.instrumented_bitwise_equal or planted.mechanism == "not-repeatable"
 
@@ -40,7 +40,7 @@ def test_a_branch_is_named_at_the_n_where_it_is_taken() -> None:
     located, explained = looked_into(seeded(NETWORKS["branch"].make))
     (origin,) = located.origins
     assert origin.batch_sizes == [7, 8] and origin.classes == [[1, 2, 3, 4], [7, 8]]
-    finding = next(one for one in explained["forward()"].causes if one.name == "different-branch")
+    finding = next(finding for finding in explained["forward()"].causes if finding.name == "different-branch")
     assert finding.evidence.startswith("From N = 7 on: ")
 
 
@@ -48,6 +48,6 @@ def test_a_leak_is_found_behind_another_origin_and_named_before_it() -> None:
     """The small difference of one layer does not account for rows that follow their neighbours."""
     net = nn.Sequential(OneUlpWhenBatched(), Own(lambda net, x: x + x[:1]))
     located, explained = looked_into(net.eval())
-    assert [one.layer.name for one in located.origins] == ["1", "0"]
+    assert [origin.layer.name for origin in located.origins] == ["1", "0"]
     assert explained["1"].mechanism == "neighbour-leak"
     assert explained["0"].mechanism != "neighbour-leak"

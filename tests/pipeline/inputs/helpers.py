@@ -16,10 +16,10 @@ def ask(tmp_path: Path, asked: object, **options: Any) -> SetsAsked:
     return SetsAsked(**{"image_size": 16, "folder": tmp_path / "out", **options, "asked": str(asked)})
 
 
-def one(tmp_path: Path, asked: object, **options: Any) -> PreparedSet:
+def only_set(tmp_path: Path, asked: object, **options: Any) -> PreparedSet:
     """The only set of the request."""
-    (found,) = prepare(ask(tmp_path, asked, **options))
-    return found
+    (prepared_set,) = prepare(ask(tmp_path, asked, **options))
+    return prepared_set
 
 
 def noise(seed: int, width: int = 24, height: int = 20) -> Image.Image:

@@ -60,9 +60,9 @@ def test_the_view_of_other_weights(tmp_path: Path, shape: tuple[int, int]) -> No
     preset = torchvision.transforms._presets.ImageClassification(
         crop_size=60, resize_size=90, interpolation=bicubic, mean=(0, 0, 0), std=(1, 1, 1)
     )
-    found = decode(tmp_path / "a.png", 60, View(60, 90, "bicubic"))
+    pixels = decode(tmp_path / "a.png", 60, View(60, 90, "bicubic"))
     expected = (preset(image).numpy().transpose(1, 2, 0) * 255).round().astype(np.uint8)
-    assert np.array_equal(found, expected)
+    assert np.array_equal(pixels, expected)
     assert View(60, 90).short_side(120) == 180
 
 
@@ -93,8 +93,8 @@ def test_sixteen_bit_grey_is_scaled_not_clipped(tmp_path: Path, value: int, expe
 
 
 def test_cmyk_jpeg(tmp_path: Path) -> None:
-    found = flat(tmp_path, Image.new("CMYK", (20, 20), (0, 255, 255, 0)), "a.jpg", quality=95)
-    assert np.allclose(found, (255, 0, 0), atol=4)
+    pixels = flat(tmp_path, Image.new("CMYK", (20, 20), (0, 255, 255, 0)), "a.jpg", quality=95)
+    assert np.allclose(pixels, (255, 0, 0), atol=4)
 
 
 def test_transparency_lies_on_white(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from isobatch.pipeline.inputs import InputError
 from isobatch.pipeline.inputs.labels import class_index
 from isobatch.pipeline.inputs.labels_file import array_labels, labels_by_name, labels_in_order, read_classes
 
-from .helpers import one, pictures
+from .helpers import only_set, pictures
 
 FLOATS = np.random.default_rng(0).standard_normal((9, 3, 6, 7)).astype(np.float32)
 
@@ -54,8 +54,8 @@ def test_what_names_no_classes(name: str, text: str, complaint: str, tmp_path: P
 
 @pytest.mark.parametrize("text", ["0\n2\n1\n", "label\n0\n2\n1\n", "a.png,0\nb.png,2\nc.png,1\n", "cat\nfox\ndog\n"])
 def test_labels_in_the_order_of_an_array(text: str, tmp_path: Path) -> None:
-    found = labels_in_order(written(tmp_path, "l.csv", text), 3, ("cat", "dog", "fox"), 3)
-    assert (found.classes, found.how) == ((0, 2, 1), "from l.csv")
+    labels = labels_in_order(written(tmp_path, "l.csv", text), 3, ("cat", "dog", "fox"), 3)
+    assert (labels.classes, labels.how) == ((0, 2, 1), "from l.csv")
 
 
 def test_labels_by_the_name_of_their_file(tmp_path: Path) -> None:
@@ -82,30 +82,30 @@ def test_arrays_that_are_no_labels(labels: np.ndarray, complaint: str) -> None:
 @pytest.mark.parametrize("name", ["labels", "y", "targets"])
 def test_labels_beside_the_images_in_one_file(name: str, tmp_path: Path) -> None:
     np.savez(tmp_path / "mine.npz", images=FLOATS, **{name: np.arange(9)})
-    found = one(tmp_path, tmp_path / "mine.npz", num_classes=9)
-    assert (found.record.name, found.record.labelled) == ("mine", True)
-    assert found.record.note.endswith("labels: from mine.npz")
-    images = found.evaluation
+    prepared_set = only_set(tmp_path, tmp_path / "mine.npz", num_classes=9)
+    assert (prepared_set.record.name, prepared_set.record.labelled) == ("mine", True)
+    assert prepared_set.record.note.endswith("labels: from mine.npz")
+    images = prepared_set.evaluation
     assert images.labels is not None
     assert all(np.array_equal(images.read(i, i + 1)[0], FLOATS[label]) for i, label in enumerate(images.labels))
-    assert found.labelled is not None
-    larger = found.labelled().images
+    assert prepared_set.labelled is not None
+    larger = prepared_set.labelled().images
     assert larger.labels is not None and len(larger) == len(larger.labels) == 6
 
 
 def test_an_npz_without_images_says_how_to_name_them(tmp_path: Path) -> None:
     np.savez(tmp_path / "mine.npz", a=FLOATS, b=FLOATS)
     with pytest.raises(InputError, match="holds a, b: call the images 'images'"):
-        one(tmp_path, tmp_path / "mine.npz")
+        only_set(tmp_path, tmp_path / "mine.npz")
     (tmp_path / "junk.npz").write_bytes(b"PK\x03\x04junk")
     with pytest.raises(InputError, match="holds no readable"):
-        one(tmp_path, tmp_path / "junk.npz")
+        only_set(tmp_path, tmp_path / "junk.npz")
 
 
 def test_a_labels_file_for_an_array_and_for_a_folder(tmp_path: Path) -> None:
     np.save(tmp_path / "mine.npy", FLOATS)
-    found = one(tmp_path, tmp_path / "mine.npy", labels_file=str(written(tmp_path, "l.csv", "1\n" * 9)))
-    assert found.evaluation.labels == (1,) * 6
+    prepared_set = only_set(tmp_path, tmp_path / "mine.npy", labels_file=str(written(tmp_path, "l.csv", "1\n" * 9)))
+    assert prepared_set.evaluation.labels == (1,) * 6
     folder = pictures(tmp_path / "pictures", "a.png", "b.png")
     file = written(tmp_path, "l.csv", "a.png,3\nb.png,4\n")
-    assert one(tmp_path, folder, labels_file=str(file)).evaluation.labels == (3, 4)
+    assert only_set(tmp_path, folder, labels_file=str(file)).evaluation.labels == (3, 4)

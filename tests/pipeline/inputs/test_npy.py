@@ -10,7 +10,7 @@ from isobatch.pipeline.inputs import InputError, SetsAsked, npy, own
 from isobatch.pipeline.inputs.choose import Choice
 from isobatch.pipeline.storage.files import StoreError
 
-from .helpers import noise, one
+from .helpers import noise, only_set
 
 FLOATS = np.random.default_rng(0).standard_normal((9, 3, 6, 7))
 
@@ -22,43 +22,43 @@ def saved(tmp_path: Path, array: NDArray[Any]) -> Path:
 
 @pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f8", ">f8"])
 def test_floats_are_used_as_they_are(tmp_path: Path, dtype: str) -> None:
-    found = one(tmp_path, saved(tmp_path, FLOATS.astype(dtype)))
-    assert found.calibration is not None
-    assert (found.evaluation.shape, len(found.calibration)) == ((6, 3, 6, 7), 3)
-    everything = np.concatenate([found.evaluation.read(0, 6), found.calibration.read(0, 3)])
+    prepared_set = only_set(tmp_path, saved(tmp_path, FLOATS.astype(dtype)))
+    assert prepared_set.calibration is not None
+    assert (prepared_set.evaluation.shape, len(prepared_set.calibration)) == ((6, 3, 6, 7), 3)
+    everything = np.concatenate([prepared_set.evaluation.read(0, 6), prepared_set.calibration.read(0, 3)])
     expected = FLOATS.astype(np.float32)
     assert {row.tobytes() for row in everything} == {row.tobytes() for row in expected}
-    assert (found.record.name, found.record.labelled, found.record.n_files) == ("mine", False, 9)
-    assert found.record.kept_to_calibrate == 3  # 16 were asked
-    assert one(tmp_path, tmp_path / "mine.npy", images=6).record.kept_to_calibrate == 0
+    assert (prepared_set.record.name, prepared_set.record.labelled, prepared_set.record.n_files) == ("mine", False, 9)
+    assert prepared_set.record.kept_to_calibrate == 3  # 16 were asked
+    assert only_set(tmp_path, tmp_path / "mine.npy", images=6).record.kept_to_calibrate == 0
 
 
 def test_a_long_name_is_shortened(tmp_path: Path) -> None:
     path = saved(tmp_path, FLOATS).rename(tmp_path / f"{'a' * 240}-end.npy")
-    name = one(tmp_path, path).record.name
+    name = only_set(tmp_path, path).record.name
     assert (len(name), name[:2], name[-7:]) == (64, "aa", "aaa-end")
 
 
 def test_the_memory_order_of_the_array_does_not_matter(tmp_path: Path) -> None:
-    plain = one(tmp_path, saved(tmp_path, FLOATS)).evaluation
-    turned = one(tmp_path, saved(tmp_path, np.asfortranarray(FLOATS))).evaluation
+    plain = only_set(tmp_path, saved(tmp_path, FLOATS)).evaluation
+    turned = only_set(tmp_path, saved(tmp_path, np.asfortranarray(FLOATS))).evaluation
     assert plain.sha256 == turned.sha256
 
 
 def test_uint8_is_pixels(tmp_path: Path) -> None:
     picture = np.asarray(noise(1))
-    found = one(tmp_path, saved(tmp_path, picture.transpose(2, 0, 1)[np.newaxis]))
-    assert Path(found.evaluation.path).read_bytes() == picture.tobytes()
-    assert found.evaluation.shape == (1, 3, 20, 24)
-    assert found.evaluation.mean == (0.485, 0.456, 0.406)
-    assert found.calibration is None
-    assert found.calibration_remedy
+    prepared_set = only_set(tmp_path, saved(tmp_path, picture.transpose(2, 0, 1)[np.newaxis]))
+    assert Path(prepared_set.evaluation.path).read_bytes() == picture.tobytes()
+    assert prepared_set.evaluation.shape == (1, 3, 20, 24)
+    assert prepared_set.evaluation.mean == (0.485, 0.456, 0.406)
+    assert prepared_set.calibration is None
+    assert prepared_set.calibration_remedy
 
 
 def test_duplicates_shrink_n(tmp_path: Path) -> None:
-    found = one(tmp_path, saved(tmp_path, FLOATS[[0, 1, 0]]))
-    assert found.record.n == 2
-    assert found.record.skipped == [{"file": "image 2", "why": "same picture as image 0"}]
+    prepared_set = only_set(tmp_path, saved(tmp_path, FLOATS[[0, 1, 0]]))
+    assert prepared_set.record.n == 2
+    assert prepared_set.record.skipped == [{"file": "image 2", "why": "same picture as image 0"}]
 
 
 def test_a_file_replaced_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +74,7 @@ def test_a_file_replaced_while_it_is_read(tmp_path: Path, monkeypatch: pytest.Mo
 
 def code_of(tmp_path: Path, path: Path, match: str) -> str:
     with pytest.raises(InputError, match=match) as caught:
-        one(tmp_path, path)
+        only_set(tmp_path, path)
     assert "\n" not in str(caught.value)
     return caught.value.code
 
@@ -137,7 +137,7 @@ def test_an_npz_that_is_damaged_is_named_and_a_full_disk_too(tmp_path: Path, mon
     with monkeypatch.context() as patched:
         patched.setattr(npy, "write_bytes", full)
         with pytest.raises(StoreError, match="no space"):
-            one(tmp_path, path)
+            only_set(tmp_path, path)
     whole = bytearray(path.read_bytes())
     whole[100:110] = b"\xff" * 10  # inside of what is compressed
     path.write_bytes(whole)

@@ -23,12 +23,12 @@ from .helpers import ask, pictures
     ],
 )
 def test_auto_is_the_seed_set_and_the_one_that_fits_the_weights(tmp_path: Path, weights: str, names: list[str]) -> None:
-    assert [found.record.name for found in prepare(ask(tmp_path, "auto", weights=weights))] == names
+    assert [prepared_set.record.name for prepared_set in prepare(ask(tmp_path, "auto", weights=weights))] == names
 
 
 def test_quick_is_the_seed_set_only_unless_inputs_are_named(tmp_path: Path) -> None:
-    assert [found.record.name for found in prepare(ask(tmp_path, "auto", quick=True))] == ["seed"]
-    assert [found.record.name for found in prepare(ask(tmp_path, "digits", quick=True))] == ["digits"]
+    assert [prepared_set.record.name for prepared_set in prepare(ask(tmp_path, "auto", quick=True))] == ["seed"]
+    assert [prepared_set.record.name for prepared_set in prepare(ask(tmp_path, "digits", quick=True))] == ["digits"]
 
 
 def test_a_keyword_wins_over_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

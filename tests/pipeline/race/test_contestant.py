@@ -36,52 +36,52 @@ def waiting(pid: int, wanted: str) -> bool:
 
 
 def test_a_contestant_is_stopped_but_in_its_turn(workers: Workers) -> None:
-    with contestant(workers) as one, contestant(workers) as two:
-        for each in (one, two):
+    with contestant(workers) as entrant, contestant(workers) as two:
+        for each in (entrant, two):
             each.start(ENDS_S)
             assert each.pid is not None and waiting(each.pid, "T")
-        turn = one.turn(3, ENDS_S)
+        turn = entrant.turn(3, ENDS_S)
         assert (turn.seconds, turn.waited_s, turn.peak_memory_bytes) == ((3.0,), (None,), 7)
-        assert one.turn(2, ENDS_S, calls=4).seconds == (2.0,) * 4
-        pid = one.pid
+        assert entrant.turn(2, ENDS_S, calls=4).seconds == (2.0,) * 4
+        pid = entrant.pid
     assert pid is not None
     with pytest.raises(ProcessLookupError):
         until(lambda: os.kill(pid, 0))
 
 
 def test_a_crash_is_told_with_its_signal_and_the_contestant_can_be_started_again(workers: Workers) -> None:
-    with contestant(workers) as one:
-        one.start(ENDS_S)
+    with contestant(workers) as entrant:
+        entrant.start(ENDS_S)
         with pytest.raises(WorkerError, match="SIGSEGV"):
-            one.turn(served.CRASH, ENDS_S)
-        one.start(ENDS_S)
-        assert one.turn(1, ENDS_S).seconds == (1.0,)
+            entrant.turn(served.CRASH, ENDS_S)
+        entrant.start(ENDS_S)
+        assert entrant.turn(1, ENDS_S).seconds == (1.0,)
         with pytest.raises(WorkerError, match="no such n"):
-            one.turn(served.RAISE, ENDS_S)
+            entrant.turn(served.RAISE, ENDS_S)
 
 
 def test_who_does_not_answer_has_missed_its_turn(workers: Workers) -> None:
-    with contestant(workers) as one:
-        one.start(ENDS_S)
+    with contestant(workers) as entrant:
+        entrant.start(ENDS_S)
         with pytest.raises(Missed):
-            one.turn(served.HANG, 0.3)
-        one.start(ENDS_S)
-        assert one.turn(5, ENDS_S).seconds == (5.0,)
+            entrant.turn(served.HANG, 0.3)
+        entrant.start(ENDS_S)
+        assert entrant.turn(5, ENDS_S).seconds == (5.0,)
 
 
 def test_what_cannot_be_opened_says_why(workers: Workers) -> None:
-    with contestant(workers, broken=True) as one, pytest.raises(WorkerError, match="cannot be opened"):
-        one.start(ENDS_S)
+    with contestant(workers, broken=True) as entrant, pytest.raises(WorkerError, match="cannot be opened"):
+        entrant.start(ENDS_S)
 
 
 def test_a_stopped_worker_is_not_silent_for_too_long(workers: Workers) -> None:
     """Other calls are waited for meanwhile, with a limit of silence that the stopped one would break."""
-    with contestant(workers) as one:
-        one.start(ENDS_S)
+    with contestant(workers) as entrant:
+        entrant.start(ENDS_S)
         quick = Workers.begin(workers, {"OMP_NUM_THREADS": "1"}, "tests.pipeline.race.served:nothing", {})
         assert workers.wait([quick]).result() == {}
-        assert one.turn(1, ENDS_S).seconds == (1.0,)
-        assert one.pid is not None
-        os.kill(one.pid, signal.SIGKILL)
+        assert entrant.turn(1, ENDS_S).seconds == (1.0,)
+        assert entrant.pid is not None
+        os.kill(entrant.pid, signal.SIGKILL)
         with pytest.raises(WorkerError, match="SIGKILL"):
-            one.turn(1, ENDS_S)
+            entrant.turn(1, ENDS_S)

@@ -18,18 +18,18 @@ def asked(name: str, seconds: float, doubted: bool) -> tuple[Wanted, Entry]:
 def test_who_is_doubted_races_unless_calls_in_turn_show_it_slower(seconds: float, races: bool) -> None:
     first, doubted = asked("first", 0.1, False), asked("doubted", seconds, True)
     racing, slow = entered([first, doubted])
-    assert [one.name for one in racing] == ["first", *["doubted"] * races]
+    assert [racer.name for racer in racing] == ["first", *["doubted"] * races]
     assert [one.why for one in slow] == ["clearly slower (2.10 times the time of first in calls in turn)"] * (not races)
     assert doubted[1].contestant.ended is not races  # type: ignore[attr-defined]
 
 
 def test_who_is_not_doubted_races_however_slow() -> None:
     racing, slow = entered([asked("first", 0.1, False), asked("rival", 1.0, False)])
-    assert [one.name for one in racing] == ["first", "rival"] and not slow
+    assert [racer.name for racer in racing] == ["first", "rival"] and not slow
 
 
 def test_the_rival_of_the_choice_stays_open_though_it_is_slower() -> None:
     rival = asked("rival", 1.0, True)
     racing, slow = entered([asked("first", 0.1, False), rival], kept="rival")
-    assert [one.name for one in racing] == ["first"] and [one.variant for one in slow] == ["rival"]
+    assert [racer.name for racer in racing] == ["first"] and [one.variant for one in slow] == ["rival"]
     assert not rival[1].contestant.ended  # type: ignore[attr-defined]

@@ -9,18 +9,22 @@ from tests.pipeline.results import interval, repair, result
 
 
 def names(variants: list[VariantResult], policy: Policy | None = None, free: int | None = None) -> list[str]:
-    return [one.variant.name for one in field(variants, policy or Policy(), free)[0]]
+    return [wanted.variant.name for wanted in field(variants, policy or Policy(), free)[0]]
 
 
 def reasons(variants: list[VariantResult], free: int | None = None) -> dict[str, str]:
-    return {one.variant: one.why for one in field(variants, Policy(), free)[1]}
+    return {rejection.variant: rejection.why for rejection in field(variants, Policy(), free)[1]}
 
 
 def test_who_takes_more_than_four_times_as_long_is_clearly_slower_and_from_twice_on_doubted() -> None:
     speeds = {"slow": 24.0, "doubted": 49.0, "fast": 100.0, "near": 51.0}
     variants = [result(name, per_second=speed) for name, speed in speeds.items()]
     asked = field(variants, Policy(), None)[0]
-    assert [(one.variant.name, one.doubted) for one in asked] == [("fast", False), ("near", False), ("doubted", True)]
+    assert [(wanted.variant.name, wanted.doubted) for wanted in asked] == [
+        ("fast", False),
+        ("near", False),
+        ("doubted", True),
+    ]
     assert reasons(variants) == {"slow": "clearly slower (4.17 times the time of fast in the passes)"}
 
 
@@ -32,9 +36,9 @@ def test_six_are_live_at_once_at_most() -> None:
 
 def test_no_more_than_memory_holds() -> None:
     def heavy(name: str, per_second: float) -> VariantResult:
-        one = result(name, per_second=per_second)
-        assert one.cost is not None
-        return one.model_copy(update={"cost": one.cost.model_copy(update={"peak_memory_bytes": 400})})
+        variant = result(name, per_second=per_second)
+        assert variant.cost is not None
+        return variant.model_copy(update={"cost": variant.cost.model_copy(update={"peak_memory_bytes": 400})})
 
     variants = [heavy("a", 100), heavy("b", 99), heavy("c", 98)]
     assert names(variants, free=900) == ["a", "b"]
@@ -61,10 +65,10 @@ def test_with_size_as_the_objective_only_the_small_are_raced() -> None:
 
 
 def sized(**per_second: float) -> Any:
-    one = result("v")
-    assert one.cost is not None
+    variant = result("v")
+    assert variant.cost is not None
     speeds = {n.removeprefix("n"): interval(value) for n, value in per_second.items()}
-    return one.cost.model_copy(update={"throughput_img_s": speeds, "latency_ms": interval(10.0)})
+    return variant.cost.model_copy(update={"throughput_img_s": speeds, "latency_ms": interval(10.0)})
 
 
 def test_n_that_keep_the_limit_on_latency_are_open() -> None:
@@ -80,8 +84,8 @@ def test_n_that_keep_the_limit_on_latency_are_open() -> None:
 
 def test_the_fastest_of_a_precision() -> None:
     variants = [result("a"), result("b", per_second=120), result("c", precision="int8", per_second=300)]
-    found = fastest_of(variants, Policy(), "fp32")
-    assert found is not None and found.variant.name == "b"
+    fastest = fastest_of(variants, Policy(), "fp32")
+    assert fastest is not None and fastest.variant.name == "b"
     assert fastest_of(variants, Policy(), "bf16") is None
 
 

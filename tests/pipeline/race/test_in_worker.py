@@ -34,7 +34,9 @@ def test_a_repair_is_built_again_from_its_record(rung: Rung) -> None:
             return
         assert record.delivery is not None
         made = record.delivery.change
-        candidate = next(one.candidate for one in tried if one.candidate and one.candidate.change == made)
+        candidate = next(
+            attempt.candidate for attempt in tried if attempt.candidate and attempt.candidate.change == made
+        )
         with candidate.build(runner) as built:
             expected = built.run(IMAGES).tobytes()
     with opened(network) as fresh, rebuilt(Remade(made, record.delivery.serving), fresh, DRAWN) as again:

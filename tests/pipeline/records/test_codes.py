@@ -71,8 +71,8 @@ def test_no_code_is_explained_that_nothing_uses() -> None:
 @pytest.mark.parametrize("code", CODES)
 def test_an_explanation_is_whole_sentences(code: str) -> None:
     assert re.fullmatch(r"[a-z]+(-[a-z]+)*", code)
-    found = CODES[code]
-    for text in (found.means, found.why, found.todo):
+    meaning = CODES[code]
+    for text in (meaning.means, meaning.why, meaning.todo):
         assert text.endswith(".") and "\n" not in text and len(text.split()) > 2
 
 

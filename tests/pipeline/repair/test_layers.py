@@ -58,8 +58,8 @@ def test_the_survey_accuses_whom_the_slow_twin_accuses(middle: Step, images: Ima
     told: list[int] = []
     slow = locate(Planted(middle), images.read(0, 12), list(sizes), seed=7)
     quick, shapes = survey(Planted(middle), images.read(0, 12), 12, 7, told.append)
-    assert {name: one.batch_sizes for name, one in quick.findings.items()} == {
-        name: one.batch_sizes for name, one in slow.findings.items()
+    assert {name: finding.batch_sizes for name, finding in quick.findings.items()} == {
+        name: finding.batch_sizes for name, finding in slow.findings.items()
     }
     assert shapes.keys() == ({"linear"} if slow.findings["second"].batch_sizes else set())
     assert abs(sum(told) - survey_images(12)) <= 1
@@ -71,10 +71,10 @@ def test_classes_are_those_of_rows_compared_pair_by_pair(images: Images) -> None
         return rows + np.float32(kernel)
 
     rows, seen = telling_rows((images.read(0, 6).reshape(6, -1),), np.random.default_rng(0)), LayerFinding(SECOND)
-    found = measure_layer(Planted(steps), seen, rows, 12, 0)
-    assert sorted(map(sorted, found.classes)) == [[1, 4, 5], [2, 3, 6, 7, 8], [9, 10, 11, 12]]
+    shapes = measure_layer(Planted(steps), seen, rows, 12, 0)
+    assert sorted(map(sorted, shapes.classes)) == [[1, 4, 5], [2, 3, 6, 7, 8], [9, 10, 11, 12]]
     assert seen.batch_sizes == [2, 3, 6, 7, 8, 9, 10, 11, 12]
-    seconds = [found.seconds[n] for n in range(1, 13)]
+    seconds = [shapes.seconds[n] for n in range(1, 13)]
     assert seconds == sorted(seconds)
 
 
@@ -91,9 +91,9 @@ def test_a_repair_over_every_n_from_what_the_survey_saw(images: Images) -> None:
     bench = Bench(runner, 1, images.read(0, 12), sizes, located, shapes)
     timed = command_sizes(12, sizes)
     scope = Scope([images], sizes, {}, passes=every_size, stop_at_first=True, timed_sizes=timed, least=2)
-    found = best(climb(bench, scope, math.inf, ["surgical"]), "throughput")
-    assert found is not None and found.verified[0].differing.keys() == {*sizes}
-    assert found.ratios.keys() == {1, 2, 8, 12}
+    best_attempt = best(climb(bench, scope, math.inf, ["surgical"]), "throughput")
+    assert best_attempt is not None and best_attempt.verified[0].differing.keys() == {*sizes}
+    assert best_attempt.ratios.keys() == {1, 2, 8, 12}
 
 
 @pytest.mark.parametrize(("guilty", "asked"), [({12, 27}, False), ({27}, True), ({27, 48}, True), ({48}, True)])
@@ -108,7 +108,7 @@ def test_images_of_other_sizes_are_asked_where_the_origins_of_the_first_do_not_s
     scope = Scope(sets, (2, 3, 4), {}, stop_at_first=True, say=said.append)
     tried = climb(asking_elsewhere(bench, scope, 7, lambda: None), scope, math.inf, ["surgical"])
     assert any(text.startswith("looking at every layer") for text in said) is asked
-    (found,) = (one for one in tried if one.holds and one.candidate)
+    (found,) = (attempt for attempt in tried if attempt.holds and attempt.candidate)
     assert found.candidate is not None and {*found.candidate.layers} == {"second", "twin"}
     assert bool(bench.located.findings["second"].batch_sizes) is (12 in guilty)  # what was known stays as it was
 
@@ -122,7 +122,7 @@ def test_what_there_was_no_time_for_says_so(images: Images) -> None:
     located, shapes = survey(runner, images.read(0, 12), 4, 7, lambda count: None)
     bench = Bench(runner, 1, images.read(0, 4), (2, 3, 4), located, shapes)
     tried = climb(bench, Scope([images], (2, 3, 4), {}), -1.0, ["surgical", "pin-shape"])
-    assert [(one.name, one.out_of_time, one.holds) for one in tried] == [
+    assert [(attempt.name, attempt.out_of_time, attempt.holds) for attempt in tried] == [
         ("surgical", False, True),  # proves the list of origins, whatever the time for repairs
         ("surgical", True, None),
         ("pin-shape", True, None),
@@ -137,12 +137,16 @@ def test_what_there_was_no_time_for_says_so(images: Images) -> None:
 def test_a_scope_of_every_n_runs_each_once(n_images: int, sizes: Sequence[int]) -> None:
     passes = every_size(n_images, sizes)
     tested = [n for n in sizes if 1 < n <= n_images]
-    assert [one.batch_size for one in passes if one.kind == "batched"] == tested
-    assert {one.kind for one in passes} == {"singles", "batched", "position", "neighbours"}
-    for one in passes:
-        assert one.start >= 0 and one.stop <= n_images and (one.stop - one.start) % one.batch_size == 0
-        assert one.kind != "position" or one.rotation % one.batch_size
-    assert len({one.id for one in passes}) == len(passes)
+    assert [one_pass.batch_size for one_pass in passes if one_pass.kind == "batched"] == tested
+    assert {one_pass.kind for one_pass in passes} == {"singles", "batched", "position", "neighbours"}
+    for one_pass in passes:
+        assert (
+            one_pass.start >= 0
+            and one_pass.stop <= n_images
+            and (one_pass.stop - one_pass.start) % one_pass.batch_size == 0
+        )
+        assert one_pass.kind != "position" or one_pass.rotation % one_pass.batch_size
+    assert len({one_pass.id for one_pass in passes}) == len(passes)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +171,7 @@ def test_a_class_in_which_the_place_of_a_row_decides_is_not_padded_to(images: Im
         return np.where(left_over[:, None], np.nextafter(rows, np.float32(np.inf)), rows)
 
     rows = telling_rows((images.read(0, 6).reshape(6, -1),), np.random.default_rng(0))
-    found = measure_layer(Planted(blocks), LayerFinding(SECOND), rows, 8, 0)
-    assert sorted(map(sorted, found.classes)) == [[1], [2, 3, 4, 5, 6, 7, 8]] and found.placed == {*range(2, 9)}
-    assert [rule.least for rule in found.rules()] == [1]
-    assert found.merged(found).placed == found.placed
+    shapes = measure_layer(Planted(blocks), LayerFinding(SECOND), rows, 8, 0)
+    assert sorted(map(sorted, shapes.classes)) == [[1], [2, 3, 4, 5, 6, 7, 8]] and shapes.placed == {*range(2, 9)}
+    assert [rule.least for rule in shapes.rules()] == [1]
+    assert shapes.merged(shapes).placed == shapes.placed

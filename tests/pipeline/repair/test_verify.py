@@ -49,9 +49,9 @@ def test_an_answer_that_turns_is_counted_and_one_that_stays_is_not(case: str) ->
     def flipped(move: list[float]) -> dict[int, int]:
         moved: Any = Moved(examples.rows[0], np.array(move, np.float32))
         images: Any = examples
-        found = verify(moved, moved, images, Scope([images], [3], {}, passes=every_size, outcome=outcome))
-        assert found.differing[3] and not found.batch_invariant
-        return found.flipped
+        verified = verify(moved, moved, images, Scope([images], [3], {}, passes=every_size, outcome=outcome))
+        assert verified.differing[3] and not verified.batch_invariant
+        return verified.flipped
 
     assert all(flipped(other).values())
     assert not any(flipped(same).values())
@@ -64,9 +64,9 @@ def test_singles_that_changed_are_compared_with_the_reference_where_there_is_one
 
     def seen(ruled: Rows | None) -> tuple[bool, ...] | None:
         scope = Scope([images], [2], {}, passes=every_size, reference=lambda images: ruled)
-        found = verify(native, flips, images, scope)
-        assert found.batch_invariant and not found.singles_as_native
-        return found.as_reference
+        verified = verify(native, flips, images, scope)
+        assert verified.batch_invariant and not verified.singles_as_native
+        return verified.as_reference
 
     assert seen(np.array([[2.0, 1.0], [4.0, 3.0], [9.0, 8.0]])) == (True, False, True)
     assert seen(None) is None and seen(np.zeros((3, 5))) is None
@@ -75,8 +75,8 @@ def test_singles_that_changed_are_compared_with_the_reference_where_there_is_one
 def test_raw_outcomes_are_their_bytes() -> None:
     images: Any = rows_of([1, 2], [3, 4])
     moved: Any = Moved(images.rows[0], np.nextafter(images.rows[0], np.float32(9)))
-    found = verify(moved, moved, images, Scope([images], [2], {}, passes=every_size, outcome=Outcome("raw")))
-    assert found.flipped[2] == found.differing[2] > 0 and not found.top1_stable
+    verified = verify(moved, moved, images, Scope([images], [2], {}, passes=every_size, outcome=Outcome("raw")))
+    assert verified.flipped[2] == verified.differing[2] > 0 and not verified.top1_stable
 
 
 @pytest.mark.parametrize(("outcome", "row"), [(Outcome("binary"), [0.01]), (Outcome("labels"), [5, -0.01, 5])])
@@ -117,8 +117,8 @@ def test_pairs_that_leave_a_free_repair_open_get_more(seconds: tuple[float, ...]
 
     def ratios(free: dict[int, float]) -> list[float]:
         native, repaired = Scripted(1.0), Scripted(*seconds)
-        found = time_ratios(native, repaired, scope, [2], free)
-        return found[2]
+        ratios = time_ratios(native, repaired, scope, [2], free)
+        return ratios[2]
 
     assert len(ratios({2: 1.05})) == pairs
     assert len(ratios({})) == 3

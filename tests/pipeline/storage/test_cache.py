@@ -47,8 +47,8 @@ def everything(folder: Path) -> set[str]:
 
 def test_a_survey_counts_each_part_and_changes_nothing(root: Path) -> None:
     before = everything(root)
-    found = {part.name: part for part in survey(root)}
-    assert [(part.name, part.entries) for part in found.values()] == [
+    parts = {part.name: part for part in survey(root)}
+    assert [(part.name, part.entries) for part in parts.values()] == [
         ("artifacts", 1),
         ("references", 1),
         ("accuracy", 1),
@@ -56,9 +56,9 @@ def test_a_survey_counts_each_part_and_changes_nothing(root: Path) -> None:
         ("drawings", 1),
         ("sizes", 1),
     ]
-    assert found["artifacts"].size_bytes > 1500  # and its manifest
-    assert (found["references"].size_bytes, found["weights"].size_bytes) == (30, 10)
-    assert found["accuracy"].oldest == (root / "accuracy" / f"{KEY}.json").stat().st_mtime
+    assert parts["artifacts"].size_bytes > 1500  # and its manifest
+    assert (parts["references"].size_bytes, parts["weights"].size_bytes) == (30, 10)
+    assert parts["accuracy"].oldest == (root / "accuracy" / f"{KEY}.json").stat().st_mtime
     assert everything(root) == before
 
 
@@ -81,9 +81,9 @@ def test_a_study_keeps_its_cache(root: Path) -> None:
     before = everything(root)
     with in_use(root), in_use(root):  # two studies at once
         assert used_by_a_study(root)
-        with pytest.raises(UsageError, match="wait for it") as found:
+        with pytest.raises(UsageError, match="wait for it") as raised:
             clear(root)
-    assert found.value.code == "cache-in-use"
+    assert raised.value.code == "cache-in-use"
     assert everything(root) == before
     assert not used_by_a_study(root)
     clear(root)
@@ -136,9 +136,9 @@ def test_a_cache_that_is_a_link_is_refused(root: Path, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(root, target_is_directory=True)
     before = everything(root)
-    with pytest.raises(UsageError, match="not followed") as found:
+    with pytest.raises(UsageError, match="not followed") as raised:
         clear(link)
-    assert found.value.code == "cache-unusable"
+    assert raised.value.code == "cache-unusable"
     assert everything(root) == before
 
 

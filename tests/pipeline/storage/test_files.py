@@ -40,15 +40,15 @@ def test_evidence_comes_back_bit_for_bit(tmp_path: Path, dtype: object) -> None:
     else:
         stored = evidence(dtype)
     write_evidence(tmp_path / "e", stored)
-    found = read_evidence(tmp_path / "e")
-    assert found.singles.dtype == stored.singles.dtype
-    assert found.singles.tobytes() == stored.singles.tobytes()
-    assert found.passes == stored.passes
-    assert found.call_s == stored.call_s
-    assert found.clips == stored.clips
+    read_back = read_evidence(tmp_path / "e")
+    assert read_back.singles.dtype == stored.singles.dtype
+    assert read_back.singles.tobytes() == stored.singles.tobytes()
+    assert read_back.passes == stored.passes
+    assert read_back.call_s == stored.call_s
+    assert read_back.clips == stored.clips
     if len(stored.passes) > 1:
-        assert found.outputs(PASSES[1]).tobytes() == stored.outputs(PASSES[1]).tobytes()
-        assert found.outputs(PASSES[1]).tobytes() != stored.singles.tobytes()  # the zero's sign came back
+        assert read_back.outputs(PASSES[1]).tobytes() == stored.outputs(PASSES[1]).tobytes()
+        assert read_back.outputs(PASSES[1]).tobytes() != stored.singles.tobytes()  # the zero's sign came back
 
 
 def test_what_a_device_counted_comes_back_and_may_be_absent(tmp_path: Path) -> None:

@@ -32,9 +32,13 @@ def test_the_answers_of_a_repair_are_counted_where_the_native_ones_are(tmp_path:
     known = stages(tmp_path, seed=("a",), digits=("b",))
     assert reference_files(known) == {"digits": ("b",)}  # drawn noise has no answer that counts
     verified = [Verified("seed"), Verified("digits", as_reference=(True, False, True))]
-    found = repaired_agreement(known, verified)
-    assert found is not None and (found.n_answers, found.reference, found.counted) == (3, "fp64", "3 images of digits")
-    assert found.share == 2 / 3
+    agreement = repaired_agreement(known, verified)
+    assert agreement is not None and (agreement.n_answers, agreement.reference, agreement.counted) == (
+        3,
+        "fp64",
+        "3 images of digits",
+    )
+    assert agreement.share == 2 / 3
     assert repaired_agreement(known, [Verified("digits")]) is None
     assert reference_files(replace_outcome(known)) == {}
 

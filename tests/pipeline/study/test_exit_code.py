@@ -13,9 +13,9 @@ def test_a_difference_that_was_not_looked_into_counts_unless_a_flag_asked_for_th
     study = studies.unasked()
     left_out = NotRun(inputs="seed", what="what is inside", why="it is quick", asked=asked, origins=True)
     candidates = [
-        one.model_copy(update={"origins": None, "not_run": [left_out]})
-        for one in study.variants
-        if one.role == "candidate" and one.status == "measured"
+        variant.model_copy(update={"origins": None, "not_run": [left_out]})
+        for variant in study.variants
+        if variant.role == "candidate" and variant.status == "measured"
     ]
     assert "batch-variant" in {one.verdict for one in candidates}
     config = {**study.config, "explain": "default", "isa_named": False}

@@ -86,7 +86,7 @@ def test_what_cannot_be_explained_keeps_its_verdict(
     assert ended.code == 3, ended.stderr
     victim = report(home / "run")["variants"][1]
     assert (victim["status"], victim["verdict"]) == ("measured", "batch-variant")
-    (lost,) = [one for one in victim["not_run"] if one["failed"]]
+    (lost,) = [left_out for left_out in victim["not_run"] if left_out["failed"]]
     assert lost["what"] == "origins and repair" and lost["origins"]
     assert "ValueError: planted by a test" in lost["why"] and "--debug" in lost["why"]
 
@@ -102,7 +102,7 @@ def test_what_fails_for_no_single_variant_is_a_part_that_is_missing(
     monkeypatch.setattr(study, "recommend", never)
     ended = commands(home, *STUDY, "--variants", "ort-fp32,ort-int8", "--no-explain", "--out", "run")
     assert ended.code == 3, ended.stderr
-    found = report(home / "run")
-    assert [one["status"] for one in found["variants"]] == ["measured", "measured"]
-    assert found["recommendation"] is None and found["answer"]
-    assert [one["code"] for one in found["warnings"]].count("lost-part") == 1
+    study_report = report(home / "run")
+    assert [variant["status"] for variant in study_report["variants"]] == ["measured", "measured"]
+    assert study_report["recommendation"] is None and study_report["answer"]
+    assert [warning["code"] for warning in study_report["warnings"]].count("lost-part") == 1

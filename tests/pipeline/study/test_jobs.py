@@ -43,15 +43,18 @@ def study(tmp_path: Path, config: Config = CONFIG) -> Stages:
 
 def test_under_a_cap_that_emulates_fewer_images_are_planned_and_it_is_said(tmp_path: Path) -> None:
     planned = study(tmp_path)
-    found = jobs.plan_jobs(planned)
-    images = {one.condition.isa: one.passes[0].stop for one in found if one.round == 0}
+    jobs_planned = jobs.plan_jobs(planned)
+    images = {job.condition.isa: job.passes[0].stop for job in jobs_planned if job.round == 0}
     assert images == {"native": 12, "avx2": 4}
     why = "the cap avx2 hides avx512_bf16"
     left_out = planned.not_run["bf16"]
-    assert [one.what for one in left_out] == ["images beyond the first 4 under isa avx2", "N = 8 under isa avx2"]
+    assert [contestant.what for contestant in left_out] == [
+        "images beyond the first 4 under isa avx2",
+        "N = 8 under isa avx2",
+    ]
     assert left_out[0].why.startswith(why[:17])
-    assert not any(one.failed for one in left_out)
-    assert all(isinstance(one, NotRun) for one in left_out)
+    assert not any(contestant.failed for contestant in left_out)
+    assert all(isinstance(contestant, NotRun) for contestant in left_out)
 
 
 def result(*isas: str) -> VariantResult:
@@ -60,14 +63,14 @@ def result(*isas: str) -> VariantResult:
     made = [
         Comparison(
             inputs="digits",
-            condition=one,
+            condition=condition,
             kind="batch-vs-singles",
             batch_size=2,
             n_images=4,
             n_images_equal=0,
             bitwise_equal=False,
         )
-        for one in at
+        for condition in at
     ]
     decided = DecidedBy(inputs="digits", condition=at[0], batch_size=2, why="planted")
     verdict = InputsVerdict(
@@ -130,7 +133,7 @@ def test_timed_calls_share_the_machine_only_where_workers_are_asked_for_and_a_ra
 
 
 def test_emulated_arithmetic_gets_one_batch_of_each_size_and_no_copies(tmp_path: Path) -> None:
-    first = {one.condition.isa: one.passes for one in jobs.plan_jobs(study(tmp_path)) if one.round == 0}
+    first = {job.condition.isa: job.passes for job in jobs.plan_jobs(study(tmp_path)) if job.round == 0}
     assert [(p.kind, p.batch_size) for p in first["avx2"]] == [("singles", 1), ("batched", 2), ("neighbours", 2)]
     assert {"position", "copies"} <= {p.kind for p in first["native"]}
 

@@ -34,11 +34,11 @@ def test_a_study_that_is_stopped_leaves_what_it_knows(
     assert ended.code == 130, ended.stderr
     assert "ort-int8-dynamic: batch-variant: " in ended.stderr
     assert "report.html" in ended.stderr
-    found = report(tmp_path / "run")
-    assert found["pending"] == ["origins and repairs", "race", "recommendation"]
-    assert [one["verdict"] is not None for one in found["variants"]] == [True, True]
-    assert found["answer"] and found["recommendation"] is None
-    assert all(one["cost"] for one in found["variants"])
+    study_report = report(tmp_path / "run")
+    assert study_report["pending"] == ["origins and repairs", "race", "recommendation"]
+    assert [variant["verdict"] is not None for variant in study_report["variants"]] == [True, True]
+    assert study_report["answer"] and study_report["recommendation"] is None
+    assert all(variant["cost"] for variant in study_report["variants"])
     assert "still to come: origins and repairs" in (tmp_path / "run" / "report.html").read_text()
     for command in (("recommend", "run"), ("compare", "run", "run")):
         refused = commands(tmp_path, *command)
@@ -49,7 +49,7 @@ def test_a_study_that_is_stopped_leaves_what_it_knows(
     assert again.code in (0, 1, 3), again.stderr
     whole = report(tmp_path / "run")
     assert whole["pending"] == [] and whole["recommendation"]
-    assert "pending" not in [one["code"] for one in whole["warnings"]]
+    assert "pending" not in [warning["code"] for warning in whole["warnings"]]
 
 
 def test_a_study_that_is_stopped_while_its_choice_is_verified_keeps_the_race(
@@ -107,5 +107,10 @@ def test_one_worker_serves_all_sets_of_a_variant(tmp_path: Path, commands: Comma
     assert ended.code in (0, 1, 3), ended.stderr
     assert ended.stderr.count("ort-fp32, round 1 of 2") == 1  # a label is said once a worker that is beside no other
     (variant,) = report(tmp_path / "run")["variants"]
-    assert {one["inputs"] for one in variant["comparisons"]} == {"pictures", "pictures-48px"}
-    assert {one["kind"] for one in variant["comparisons"]} >= {"batch-vs-singles", "repeat", "position", "copies"}
+    assert {comparison["inputs"] for comparison in variant["comparisons"]} == {"pictures", "pictures-48px"}
+    assert {comparison["kind"] for comparison in variant["comparisons"]} >= {
+        "batch-vs-singles",
+        "repeat",
+        "position",
+        "copies",
+    }

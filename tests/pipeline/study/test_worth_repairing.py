@@ -32,10 +32,10 @@ SLOW = variant("ort-int8-dynamic", "batch-variant", 10)
 
 
 def test_what_is_slower_than_an_invariant_variant_is_left_out_with_the_reason() -> None:
-    found = cannot_win([variant("int8-x86", "batch-invariant", 30), SLOW], Policy())
-    assert list(found) == ["ort-int8-dynamic"]
-    assert found["ort-int8-dynamic"] == "int8-x86 is batch-invariant as it is, and clearly faster"
-    why = not_tried("ort-int8-dynamic", found["ort-int8-dynamic"])
+    reason = cannot_win([variant("int8-x86", "batch-invariant", 30), SLOW], Policy())
+    assert list(reason) == ["ort-int8-dynamic"]
+    assert reason["ort-int8-dynamic"] == "int8-x86 is batch-invariant as it is, and clearly faster"
+    why = not_tried("ort-int8-dynamic", reason["ort-int8-dynamic"])
     assert why.startswith("not tried: int8-x86 is") and "repair --variant ort-int8-dynamic" in why
     assert not_tried("ort-int8-dynamic", "") == ""
 

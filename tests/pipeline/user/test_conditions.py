@@ -42,12 +42,12 @@ class MixesLarge(nn.Module):
 
 def test_the_conditions_are_every_thread_count_with_every_size() -> None:
     with torch_threads(1):
-        found = conditions(IMAGES, [16, 24], [1, 2])
-    assert [(one.threads, one.rows.shape[2]) for one in found] == [(1, 16), (1, 24), (2, 16), (2, 24)]
-    assert found[0].rows is IMAGES and set(np.unique(found[1].rows)) <= set(np.unique(IMAGES))
+        tested = conditions(IMAGES, [16, 24], [1, 2])
+    assert [(one.threads, one.rows.shape[2]) for one in tested] == [(1, 16), (1, 24), (2, 16), (2, 24)]
+    assert tested[0].rows is IMAGES and set(np.unique(tested[1].rows)) <= set(np.unique(IMAGES))
     with torch_threads(1):
-        assert [one.threads for one in conditions(IMAGES, [], [2, 3])] == [3, 2]
-        assert [one.threads for one in conditions(IMAGES, [], [])] == [1]
+        assert [condition.threads for condition in conditions(IMAGES, [], [2, 3])] == [3, 2]
+        assert [condition.threads for condition in conditions(IMAGES, [], [])] == [1]
     for sizes, threads in (([0], []), ([], [0])):
         with pytest.raises(ValueError, match="whole numbers from 1 on"):
             conditions(IMAGES, sizes, threads)

@@ -51,9 +51,9 @@ def fault(payload: str, emit: Any) -> None:
 
 @pytest.fixture(scope="module")
 def workers() -> Iterator[Workers]:
-    with pytest.MonkeyPatch.context() as patch, Workers(timeout_s=ENDS_S) as found:
+    with pytest.MonkeyPatch.context() as patch, Workers(timeout_s=ENDS_S) as pool:
         patch.setattr(execute, "PRELOAD", "json")
-        yield found
+        yield pool
 
 
 def test_a_result_comes_back_and_events_on_the_way(workers: Workers) -> None:
@@ -73,27 +73,27 @@ def test_a_result_comes_back_and_events_on_the_way(workers: Workers) -> None:
     ],
 )
 def test_a_fault_is_named_and_the_next_call_works(workers: Workers, what: str, kind: str, text: str) -> None:
-    with pytest.raises(WorkerError, match=text) as found:
+    with pytest.raises(WorkerError, match=text) as raised:
         workers.call({}, f"{HERE}:fault", what)
-    assert found.value.kind == kind
-    assert found.value.remedy == ("install it" if what == "refuse" else None)
+    assert raised.value.kind == kind
+    assert raised.value.remedy == ("install it" if what == "refuse" else None)
     assert workers.call({}, f"{HERE}:echo", 5)["payload"] == 5
 
 
 def test_a_silent_worker_is_ended(workers: Workers) -> None:
     workers.call({}, f"{HERE}:echo", 0)
     workers.timeout_s = 0.5
-    with pytest.raises(WorkerError, match="silent for") as found:
+    with pytest.raises(WorkerError, match="silent for") as raised:
         workers.call({}, f"{HERE}:fault", "hang")
-    assert found.value.kind == "timeout"
+    assert raised.value.kind == "timeout"
     workers.timeout_s = ENDS_S
     assert workers.call({}, f"{HERE}:echo", 1)["payload"] == 1
 
 
 def test_a_launcher_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(execute, "PRELOAD", "no_such_module")
-    with Workers(timeout_s=ENDS_S) as found, pytest.raises(WorkerError, match="no_such_module"):
-        found.call({}, f"{HERE}:echo", 0)
+    with Workers(timeout_s=ENDS_S) as pool, pytest.raises(WorkerError, match="no_such_module"):
+        pool.call({}, f"{HERE}:echo", 0)
 
 
 def test_no_process_outlives_a_killed_parent() -> None:

@@ -25,9 +25,9 @@ def test_info_says_where_how_much_and_how_old(root: Path, capsys: pytest.Capture
     said = capsys.readouterr().out
     assert str(root) in said and "1 entry" in said and "1.50 kB" in said and "oldest 20" in said
     assert run.main(["cache", "info", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert {part["name"]: part["size_bytes"] for part in found["parts"]}["references"] == 1500
-    assert found["used_by_a_study"] is False
+    content = json.loads(capsys.readouterr().out)
+    assert {part["name"]: part["size_bytes"] for part in content["parts"]}["references"] == 1500
+    assert content["used_by_a_study"] is False
 
 
 def test_clear_removes_and_says_so(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

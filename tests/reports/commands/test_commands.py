@@ -17,9 +17,9 @@ def test_a_command_describes_itself_in_one_line(command: Command) -> None:
 
 @commands
 def test_bad_flags_of_a_command_are_one_clear_line(command: Command) -> None:
-    with pytest.raises(UsageError) as found:
+    with pytest.raises(UsageError) as raised:
         command.parser().parse_args(["--no-such-flag"])
-    assert "\n" not in str(found.value)
+    assert "\n" not in str(raised.value)
 
 
 def test_lists_of_variants_have_one_name() -> None:

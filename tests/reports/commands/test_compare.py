@@ -31,7 +31,9 @@ def worse(study: Study) -> Study:
         if variant.name == "ort-int8":
             variant = studies.MISSING.model_copy(update={"name": "ort-int8", "reason": "gone\x1b[31m"})
         if variant.name == "fp32":
-            verdicts = [one.model_copy(update={"verdict": "batch-variant"}) for one in variant.by_inputs]
+            verdicts = [
+                set_verdict.model_copy(update={"verdict": "batch-variant"}) for set_verdict in variant.by_inputs
+            ]
             variant = variant.model_copy(update={"verdict": "batch-variant", "by_inputs": verdicts})
         changed.append(variant)
     return study.model_copy(update={"variants": changed})
@@ -72,8 +74,8 @@ def test_a_regression_ends_in_one_and_is_in_every_file(tmp_path: Path, capsys: p
     xml, markdown = tmp_path / "ci" / "junit.xml", tmp_path / "summary.md"
     assert run.main(["compare", *folders, "--junit", str(xml), "--markdown", str(markdown)]) == 1
     assert "3 regressions" in capsys.readouterr().out
-    found = cases(xml.read_bytes())
-    failed = {name for name, case in found.items() if case.find("failure") is not None}
+    test_cases = cases(xml.read_bytes())
+    failed = {name for name, case in test_cases.items() if case.find("failure") is not None}
     assert failed == {"fp32/seed", "fp32/digits", "ort-int8/all inputs"}
     text = markdown.read_text()
     assert "❌ **3 regressions" in text and "fp32: verdict top1-stable → batch-variant" in text
@@ -83,8 +85,8 @@ def test_a_regression_ends_in_one_and_is_in_every_file(tmp_path: Path, capsys: p
 def test_json_is_the_only_thing_on_stdout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folders = saved(tmp_path / "a", studies.strange()), saved(tmp_path / "b", studies.strange())
     assert run.main(["compare", *folders, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(f"not strict JSON: {name}"))
-    assert (found["schema_version"], found["regressed"]) == (1, False)
+    content = json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(f"not strict JSON: {name}"))
+    assert (content["schema_version"], content["regressed"]) == (1, False)
 
 
 def test_runs_that_cannot_be_compared_end_in_two_and_write_nothing(
@@ -128,8 +130,8 @@ def test_a_regression_on_a_set_that_was_not_compared_is_a_failure_too() -> None:
         Change(kind="regression", what="verdict", a="batch-invariant", b="none", variant=variant, inputs="elsewhere")
         for variant in ("fp32", None)
     ]
-    found = cases(comparison_junit(hostile(4).model_copy(update={"sets": [], "changes": lost})))
-    assert {name: case.find("failure") is not None for name, case in found.items()} == {
+    test_cases = cases(comparison_junit(hostile(4).model_copy(update={"sets": [], "changes": lost})))
+    assert {name: case.find("failure") is not None for name, case in test_cases.items()} == {
         "fp32/elsewhere": True,
         "run/elsewhere": True,
         "run/policy": False,
@@ -137,10 +139,12 @@ def test_a_regression_on_a_set_that_was_not_compared_is_a_failure_too() -> None:
 
 
 def test_hostile_text_breaks_no_format() -> None:
-    found = hostile(len(PAYLOADS))
-    assert len(cases(comparison_junit(found))) == 2 * len(PAYLOADS) + 1
-    assert json.loads(comparison_json(found))["regressed"] is True
-    text = re.sub(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", "", comparison_markdown(found))  # within code nothing is markup
+    hostile_comparison = hostile(len(PAYLOADS))
+    assert len(cases(comparison_junit(hostile_comparison))) == 2 * len(PAYLOADS) + 1
+    assert json.loads(comparison_json(hostile_comparison))["regressed"] is True
+    text = re.sub(
+        r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", "", comparison_markdown(hostile_comparison)
+    )  # within code nothing is markup
     assert "<script" not in text and "<img" not in text and "\x00" not in text and not re.search(r"(?<!\\)\]\(", text)
 
 

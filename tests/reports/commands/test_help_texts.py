@@ -12,7 +12,7 @@ PARSERS = {"study": study_parser(), **{name: command.parser() for name, command 
 
 
 def flags(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
-    yield from (one for one in parser._actions if one.option_strings)
+    yield from (action for action in parser._actions if action.option_strings)
 
 
 @pytest.mark.parametrize("name", PARSERS)

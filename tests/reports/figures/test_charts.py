@@ -76,21 +76,21 @@ def test_a_scale_over_more_decades_than_a_ratio_can_hold() -> None:
 
 
 def boxes(marks: list[tuple[float, float, str]], labels: list[Label]) -> list[tuple[float, float, float, float]]:
-    found = []
+    rectangles = []
     for (_, _, text), label in zip(marks, labels, strict=True):
         width = CHARACTER_PX * len(text)
         left = label.x - {"left": 0.0, "right": width, "center": width / 2}[label.align]
-        found.append((left, label.y - 7, left + width, label.y + 7))
-    return found
+        rectangles.append((left, label.y - 7, left + width, label.y + 7))
+    return rectangles
 
 
 def test_labels_of_near_marks_do_not_overlap() -> None:
     marks = [(100.0 + 3 * i, 100.0 + 2 * (i % 2), f"variant-{i}") for i in range(6)]
-    found = boxes(marks, place(marks, 400, 200))
-    for at, one in enumerate(found):
-        assert one[0] >= 0 and one[2] <= 400 and one[1] >= 0 and one[3] <= 200
-        for other in found[at + 1 :]:
-            apart = one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
+    drawn_boxes = boxes(marks, place(marks, 400, 200))
+    for at, box in enumerate(drawn_boxes):
+        assert box[0] >= 0 and box[2] <= 400 and box[1] >= 0 and box[3] <= 200
+        for other in drawn_boxes[at + 1 :]:
+            apart = box[2] <= other[0] or other[2] <= box[0] or box[3] <= other[1] or other[3] <= box[1]
             assert apart
 
 

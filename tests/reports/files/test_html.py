@@ -29,16 +29,16 @@ def page(name: str) -> Page:
     return read(html(name))
 
 
-def check_harmless(found: Page) -> None:
-    assert {element.tag for element in found.elements} <= TAGS
-    for element in found.elements:
+def check_harmless(html_page: Page) -> None:
+    assert {element.tag for element in html_page.elements} <= TAGS
+    for element in html_page.elements:
         for name, value in element.attributes.items():
             assert not name.startswith("on") and name not in ("style", "src", "srcset", "xlink:href", "formaction")
             if name == "href":
                 assert value == "data:," or value.startswith("#")
             if name in ("fill", "stroke", "clip-path"):
                 assert "url(" not in value
-    assert found.unbalanced == []
+    assert html_page.unbalanced == []
 
 
 @pytest.mark.parametrize("name", list(studies.ALL))
@@ -49,16 +49,16 @@ def test_the_page_is_whole_and_loads_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("payloads", GROUPS)
 def test_no_string_becomes_markup(payloads: tuple[str, ...]) -> None:
-    found = read(html_report(poisoned(studies.small(), " ".join(payloads))))
-    check_harmless(found)
+    html_page = read(html_report(poisoned(studies.small(), " ".join(payloads))))
+    check_harmless(html_page)
     for payload in payloads:
         shown = " ".join(
             re.sub(
                 r"[\x00-\x1f\x7f-\x9f\u200f\u202e\u2066]", "\N{REPLACEMENT CHARACTER}", payload.replace("\n", " ")
             ).split()
         )
-        assert shown in found.text
-    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200f\u202e\u2066]", found.text)
+        assert shown in html_page.text
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200f\u202e\u2066]", html_page.text)
 
 
 def test_the_policy_allows_the_one_style_and_nothing_else() -> None:
@@ -75,25 +75,25 @@ def test_the_policy_allows_the_one_style_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("name", list(studies.ALL))
 def test_links_inside_work_and_names_are_unique(name: str) -> None:
-    found = page(name)
-    names = [element.attributes["id"] for element in found.elements if "id" in element.attributes]
+    html_page = page(name)
+    names = [element.attributes["id"] for element in html_page.elements if "id" in element.attributes]
     assert len(names) == len(set(names))
-    targets = {a.attributes["href"].removeprefix("#") for a in found.all("a")}
+    targets = {a.attributes["href"].removeprefix("#") for a in html_page.all("a")}
     assert targets <= set(names)
     assert targets >= {section.name for section in write_all(studies.ALL[name]())}
 
 
 @pytest.mark.parametrize("name", list(studies.ALL))
 def test_a_screen_reader_finds_its_way(name: str) -> None:
-    found = page(name)
-    assert found.all("html")[0].attributes["lang"] == "en"
-    assert len(found.all("main")) == len(found.all("h1")) == len(found.all("nav")) == 1
-    assert len(found.all("caption")) == len(found.all("table"))
-    assert all(cell.attributes.get("scope") in ("col", "row") for cell in found.all("th"))
-    labels = {element.attributes.get("aria-labelledby") for element in found.all("section")}
-    assert labels == {h2.attributes["id"] for h2 in found.all("h2")}
-    assert found.all("a")[0].attributes == {"class": "skip", "href": "#answer"}
-    regions = [element for element in found.elements if "tabindex" in element.attributes]
+    html_page = page(name)
+    assert html_page.all("html")[0].attributes["lang"] == "en"
+    assert len(html_page.all("main")) == len(html_page.all("h1")) == len(html_page.all("nav")) == 1
+    assert len(html_page.all("caption")) == len(html_page.all("table"))
+    assert all(cell.attributes.get("scope") in ("col", "row") for cell in html_page.all("th"))
+    labels = {element.attributes.get("aria-labelledby") for element in html_page.all("section")}
+    assert labels == {h2.attributes["id"] for h2 in html_page.all("h2")}
+    assert html_page.all("a")[0].attributes == {"class": "skip", "href": "#answer"}
+    regions = [element for element in html_page.elements if "tabindex" in element.attributes]
     assert all(region.attributes["aria-label"] for region in regions)
 
 
@@ -104,8 +104,8 @@ def test_the_first_words_are_the_choice() -> None:
 
 
 def test_the_picture_is_drawn_with_its_values_below() -> None:
-    found = page("full")
-    marks = found.titles
+    html_page = page("full")
+    marks = html_page.titles
     held = sum(inside.holds is True for inside in explained.INSIDES.values())
     dots, lines_and_origins = len(studies.ROWS) + held, 2 * len(explained.INSIDES)
     kinds = ("batch-vs-singles", "position", "neighbours")
@@ -113,14 +113,14 @@ def test_the_picture_is_drawn_with_its_values_below() -> None:
     cells = sum(c.kind in kinds for c in made)
     differing = sum(c.kind in ("batch-vs-singles", "vs-reference") and not c.bitwise_equal for c in made)
     assert len(marks) == dots + lines_and_origins + cells + differing and len(set(marks)) == len(marks)
-    pictures = [e.attributes["aria-label"] for e in found.all("svg")]
+    pictures = [e.attributes["aria-label"] for e in html_page.all("svg")]
     assert pictures[:4] == [
         "Cost against stability",
         "Verdict map",
         "How it grows",
         "fp32: batch noise and precision error",
     ]
-    assert "The values of this picture" in found.text
+    assert "The values of this picture" in html_page.text
 
 
 def test_a_number_stays_with_its_unit() -> None:

@@ -46,10 +46,10 @@ def test_a_report_reads_back_to_the_same_study(name: str, tmp_path: Path) -> Non
 
 
 def test_non_finite_numbers_are_words_everywhere() -> None:
-    found = strictly(study_json(studies.strange()))
-    measures = [c["max_abs_relative"] for v in found["variants"] for c in v["comparisons"]]
+    content = strictly(study_json(studies.strange()))
+    measures = [c["max_abs_relative"] for v in content["variants"] for c in v["comparisons"]]
     assert {"nan", "inf", None} <= set(measures)
-    assert found["config"]["limit"] == "inf"
+    assert content["config"]["limit"] == "inf"
     recipe = strictly(study_json(studies.full()))["variants"][4]["recipe"]
     assert recipe["epsilon"] == "nan"
 

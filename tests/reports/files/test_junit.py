@@ -10,7 +10,7 @@ from tests.reports.payloads import PAYLOADS, poisoned
 
 def cases(study: Study) -> dict[tuple[str, str], ElementTree.Element]:
     suite = ElementTree.fromstring(study_junit(study))[0]
-    found = {(one.attrib["classname"], one.attrib["name"]): one for one in suite}
+    found = {(case.attrib["classname"], case.attrib["name"]): case for case in suite}
     assert len(found) == len(suite) == int(suite.attrib["tests"])
     assert int(suite.attrib["failures"]) == len(suite.findall("*/failure"))
     return found
@@ -20,13 +20,13 @@ def cases(study: Study) -> dict[tuple[str, str], ElementTree.Element]:
 def test_every_candidate_and_the_policy_have_a_case(name: str) -> None:
     study = studies.ALL[name]()
     named = {variant for variant, _ in cases(study)}
-    assert named == {one.name for one in study.variants if one.role == "candidate"} | {"run"}
+    assert named == {variant.name for variant in study.variants if variant.role == "candidate"} | {"run"}
 
 
 def test_the_policy_fails_where_nothing_meets_it_and_no_variant_does() -> None:
     study = studies.full()
     assert study.recommendation is not None and study.recommendation.chosen
-    assert not [key for key, one in cases(study).items() if one.find("failure") is not None]
+    assert not [key for key, case in cases(study).items() if case.find("failure") is not None]
     none = study.recommendation.model_copy(update={"chosen": None, "because": ["a", "b"]})
     failed = cases(study.model_copy(update={"recommendation": none}))
     assert [key for key, one in failed.items() if one.find("failure") is not None] == [("run", "policy")]
@@ -34,14 +34,14 @@ def test_the_policy_fails_where_nothing_meets_it_and_no_variant_does() -> None:
 
 def test_verdicts_are_said_and_what_was_not_measured_is_skipped_with_its_reason() -> None:
     study = studies.full()
-    found = cases(study)
+    test_cases = cases(study)
     for variant in study.variants:
-        for one in variant.by_inputs or []:
+        for set_verdict in variant.by_inputs or []:
             if variant.role == "candidate":
-                said = found[variant.name, one.inputs].findtext("system-out") or ""
-                assert said.startswith(one.verdict) and said.endswith(one.decided_by.why)
+                said = test_cases[variant.name, set_verdict.inputs].findtext("system-out") or ""
+                assert said.startswith(set_verdict.verdict) and said.endswith(set_verdict.decided_by.why)
         if variant.role == "candidate" and not variant.by_inputs:
-            skipped = found[variant.name, "all inputs"].find("skipped")
+            skipped = test_cases[variant.name, "all inputs"].find("skipped")
             assert skipped is not None and (variant.reason or "") in skipped.attrib["message"]
 
 

@@ -39,7 +39,7 @@ def test_a_section_that_cannot_be_written_says_so_and_the_others_stand(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = write_all(studies.full())
-    section = {one.name: one for one in all_sections()}[name]
+    section = {section.name: section for section in all_sections()}[name]
     monkeypatch.setattr(
         sections, "all_sections", lambda: tuple(replace(s, write=broken) if s is section else s for s in all_sections())
     )
@@ -78,7 +78,7 @@ def test_where_the_engine_dies_the_reports_are_written_without_pictures(
     (tmp_path / "dies.py").write_text("import os; os.abort()")
     written = write_reports(studies.full(), tmp_path / "run")
     assert all(path.stat().st_size > 1000 for path in written.paths.values())
-    assert written.missing and all("SIGABRT" in one and "render RUN" in one for one in written.missing)
+    assert written.missing and all("SIGABRT" in missing and "render RUN" in missing for missing in written.missing)
     page = written.paths["html"].read_text()
     assert "could not be drawn" in page and "<svg" not in page
     assert page.count("The values of this picture") >= 1

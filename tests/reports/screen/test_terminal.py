@@ -32,7 +32,7 @@ def piped(name: str, verbose: bool = False) -> str:
 
 def closing(text: str) -> list[str]:
     lines = text.splitlines()
-    start = max(at for at, one in enumerate(lines) if one.startswith("Summary "))
+    start = max(at for at, line in enumerate(lines) if line.startswith("Summary "))
     return lines[start:]
 
 
@@ -76,7 +76,7 @@ def test_the_summary_has_all_it_should() -> None:
     lines = closing(piped("full"))
     text = "\n".join(lines)
     for variant in studies.full().variants:
-        assert sum(one.startswith(variant.name + " ") for one in lines) == 1
+        assert sum(line.startswith(variant.name + " ") for line in lines) == 1
     assert "It depends on the implementation" in text
     assert "Deploy ort-int8, 8 images at a time" in text
     assert "Why: It is batch-invariant" in text
@@ -103,7 +103,9 @@ def test_repairs_have_a_short_mark_and_a_stage_that_has_not_run_has_none() -> No
 def test_a_repair_that_time_cut_short_is_said_to_be_at_most_this_slow() -> None:
     study = studies.full()
     cut = [
-        v.model_copy(update={"repairs": [one.model_copy(update={"out_of_time": True}) for one in v.repairs or []]})
+        v.model_copy(
+            update={"repairs": [repair.model_copy(update={"out_of_time": True}) for repair in v.repairs or []]}
+        )
         if v.name == "fp32"
         else v
         for v in study.variants
@@ -118,7 +120,7 @@ def test_a_repair_that_is_no_candidate_for_want_of_a_comparison_says_so() -> Non
     study = studies.full()
     other = [
         v.model_copy(
-            update={"repairs": [one.model_copy(update={"singles_as_native": False}) for one in v.repairs or []]}
+            update={"repairs": [repair.model_copy(update={"singles_as_native": False}) for repair in v.repairs or []]}
         )
         if v.name == "bf16"
         else v

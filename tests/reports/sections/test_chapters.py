@@ -16,7 +16,7 @@ from tests.reports.sections.test_sections import flat, said, written
 
 
 def chapters(study: r.Study) -> dict[str | None, blocks.Details]:
-    (section,) = [one for one in write_all(study) if one.name == "chapters"]
+    (section,) = [each for each in write_all(study) if each.name == "chapters"]
     return {block.anchor: block for block in section.blocks if isinstance(block, blocks.Details)}
 
 
@@ -26,13 +26,13 @@ def told(chapter: blocks.Details) -> str:
 
 def test_each_variant_has_its_chapter_and_tells_only_of_itself() -> None:
     study = studies.full()
-    found = chapters(study)
-    assert list(found) == [views.anchor(v.name) for v in study.variants]
-    headings = [b.text for b in found["variant-fp32"].blocks if isinstance(b, blocks.Heading)]
+    by_anchor = chapters(study)
+    assert list(by_anchor) == [views.anchor(v.name) for v in study.variants]
+    headings = [b.text for b in by_anchor["variant-fp32"].blocks if isinstance(b, blocks.Heading)]
     assert headings[0] == "Verdicts, input set by input set" and headings[-1].startswith("What makes it")
     assert {"How large the difference is", "Origins, layer by layer", "Mechanism and evidence"} <= set(headings)
-    assert "bf16" not in told(found["variant-fp32"])
-    assert "What to do: pip install torchao" in told(found["variant-int8-pt2e"])
+    assert "bf16" not in told(by_anchor["variant-fp32"])
+    assert "What to do: pip install torchao" in told(by_anchor["variant-int8-pt2e"])
 
 
 def test_mechanisms_and_every_intervention_are_told_with_their_evidence() -> None:
@@ -63,11 +63,11 @@ def test_the_map_has_a_cell_for_each_comparison_and_a_sign_for_each_state() -> N
 
 
 def test_many_conditions_make_several_pictures_and_what_cannot_be_compared_has_a_sign() -> None:
-    one = studies.measured(studies.ROWS[0])
-    isas = [c.condition.model_copy(update={"isa": f"isa-{i}"}) for i, c in enumerate(one.comparisons)]
-    many = [c.model_copy(update={"condition": isa}) for c, isa in zip(one.comparisons, isas, strict=True)]
+    variant = studies.measured(studies.ROWS[0])
+    isas = [c.condition.model_copy(update={"isa": f"isa-{i}"}) for i, c in enumerate(variant.comparisons)]
+    many = [c.model_copy(update={"condition": isa}) for c, isa in zip(variant.comparisons, isas, strict=True)]
     odd = many[0].model_copy(update={"top1_flips": None, "max_abs_relative": math.nan})
-    study = studies.study([one.model_copy(update={"comparisons": [odd, *many[1:]]})])
+    study = studies.study([variant.model_copy(update={"comparisons": [odd, *many[1:]]})])
     found = [block for block in written("verdict_map", study) if isinstance(block, blocks.Figure)]
     assert len(found) > 1 and found[0].title == f"Verdict map, part 1 of {len(found)}"
     assert "×" in {value["text"] for chart in found[0].spec["hconcat"] for value in chart["data"]["values"]}
@@ -84,9 +84,9 @@ def test_extreme_ranges_are_drawn_and_equal_bytes_are_said(values: tuple[float, 
 
 def test_the_main_pictures_stand_alone() -> None:
     sections = write_all(studies.full())
-    found = pictures(sections, Drawings(block for section in sections for block in section.blocks))
-    assert {"cost-and-stability.svg", "cost-and-stability.png", "verdict-map.svg", "growth.png"} <= set(found)
-    for name, content in found.items():
+    drawn = pictures(sections, Drawings(block for section in sections for block in section.blocks))
+    assert {"cost-and-stability.svg", "cost-and-stability.png", "verdict-map.svg", "growth.png"} <= set(drawn)
+    for name, content in drawn.items():
         if name.endswith(".svg"):
             assert b"var(--" not in content and ElementTree.fromstring(content).tag.endswith("svg")
         else:

@@ -107,9 +107,9 @@ def test_a_kind_that_is_guilty_in_one_variant_is_not_called_innocent() -> None:
 
 
 def test_layers_of_the_same_kernels_share_a_row() -> None:
-    found = explained.explained("fp32")["origins"]
-    groups = condensed(found)
-    assert sum(map(len, groups)) == len(found) and len(groups) < len(found)
+    origins = explained.explained("fp32")["origins"]
+    groups = condensed(origins)
+    assert sum(map(len, groups)) == len(origins) and len(groups) < len(origins)
     table = tables("origin_layers", studies.full())[0]
     assert [row[1] for row in table.rows] == [str(len(group)) for group in groups]
     assert table.rows[0][:4] == ("conv1", "1", "conv2d", "4 and 8") and table.rows[0][5:] == (
@@ -146,7 +146,9 @@ def test_the_questions_are_those_of_the_causes_themselves() -> None:
 
 
 def test_origins_that_nothing_was_tried_at_are_not_given_a_mechanism() -> None:
-    bare = [one.model_copy(update={"mechanism": None, "causes": []}) for one in explained.explained("fp32")["origins"]]
+    bare = [
+        origin.model_copy(update={"mechanism": None, "causes": []}) for origin in explained.explained("fp32")["origins"]
+    ]
     told = text("mechanisms", with_fields(origins=bare))
     assert "No mechanism was sought" in told
 
@@ -209,8 +211,8 @@ def test_growth_that_is_not_finite_is_in_the_table_and_does_not_break_the_pictur
 
 def test_growth_without_a_difference_is_said_not_drawn() -> None:
     flat = [r.Growth(layer="conv1", max_abs=0.0, relative_l2=0.0)]
-    found = written("growth", with_fields(growth=flat))
-    assert not any(isinstance(block, blocks.Figure) for block in found)
+    growth_blocks = written("growth", with_fields(growth=flat))
+    assert not any(isinstance(block, blocks.Figure) for block in growth_blocks)
     assert "no layer differed by a finite amount on this image: fp32" in text("growth", with_fields(growth=flat))
 
 
@@ -286,10 +288,10 @@ def test_without_evidence_the_suspects_are_not_judged() -> None:
 
 def test_a_study_that_was_asked_not_to_repair_says_so_and_claims_no_proof() -> None:
     variant = studies.measured(studies.ROWS[0]).model_copy(update={"repairs": None, "origins_complete": None})
-    found = studies.study([variant])
-    found = found.model_copy(update={"config": {**found.config, "repair": False}})
-    assert text("repairs", found) == "Not run: the study was asked not to repair (--no-repair)."
-    assert "Not proved complete for fp32: the proof is a repair" in text("origins", found)
+    study = studies.study([variant])
+    changed = study.model_copy(update={"config": {**study.config, "repair": False}})
+    assert text("repairs", changed) == "Not run: the study was asked not to repair (--no-repair)."
+    assert "Not proved complete for fp32: the proof is a repair" in text("origins", changed)
 
 
 @pytest.mark.parametrize(
@@ -322,12 +324,12 @@ def test_a_repair_that_cannot_win_has_no_row_a_remark_and_its_own_word() -> None
 
 
 def test_scope_stands_beside_what_is_claimed() -> None:
-    one = studies.measured(studies.ROWS[0])
-    assert one.locating is not None and one.origins
-    condition = one.origins[0].condition.model_copy(update={"threads": 2, "image_size": 64})
+    variant = studies.measured(studies.ROWS[0])
+    assert variant.locating is not None and variant.origins
+    condition = variant.origins[0].condition.model_copy(update={"threads": 2, "image_size": 64})
     update = {"condition": condition, "batch_sizes": [2, 3, 8], "innocent_kinds": ["batch-norm"]}
     study = studies.study(
-        [one.model_copy(update={"locating": one.locating.model_copy(update=update)})], inputs=studies.INPUTS
+        [variant.model_copy(update={"locating": variant.locating.model_copy(update=update)})], inputs=studies.INPUTS
     )
     told = text("origins", study)
     assert "Innocent at N = 2, 3 and 8, 2 threads, 64 pixels: " in told

@@ -15,22 +15,22 @@ from tests.reports.sections.test_sections import words, written
 
 
 def figures(study: r.Study) -> dict[str, tuple[str, str, str]]:
-    return {one.label: (one.value, words(one.remark), one.target) for one in key_figures(study)}
+    return {figure.label: (figure.value, words(figure.remark), figure.target) for figure in key_figures(study)}
 
 
 def test_the_choice_in_four_numbers_each_with_its_evidence() -> None:
-    found = figures(studies.full())
-    assert found["Same answer in any batch?"] == (
+    shown = figures(studies.full())
+    assert shown["Same answer in any batch?"] == (
         "= yes, byte for byte",
         "12 of 12 batched comparisons bit-equal; 20 images, N = 2 to 4, 8 and 16",
         "variant-ort-int8",
     )
-    assert found["Speed"][0] == "106 img/s" and "about 2.83 x that of ort-fp32" in found["Speed"][1]
-    assert found["Top-1 accuracy"][::2] == ("97.6 %", "accuracy")
-    assert found["Top-1 accuracy"][1].startswith(
+    assert shown["Speed"][0] == "106 img/s" and "about 2.83 x that of ort-fp32" in shown["Speed"][1]
+    assert shown["Top-1 accuracy"][::2] == ("97.6 %", "accuracy")
+    assert shown["Top-1 accuracy"][1].startswith(
         "on 450 labelled images; accuracy drop against fp32 0.5 points, at most 1.3"
     )
-    assert found["Price of stability"][:2] == ("none", "no variant that meets every other demand is shown to be faster")
+    assert shown["Price of stability"][:2] == ("none", "no variant that meets every other demand is shown to be faster")
 
 
 def test_a_repaired_choice_rests_on_its_repair() -> None:
@@ -46,14 +46,14 @@ def test_a_repaired_choice_rests_on_its_repair() -> None:
 
 def repaired(**changed: object) -> r.Study:
     """The study in which int8-x86 with another repair than the surgical one is recommended."""
-    found = studies.mended()
-    assert found.recommendation is not None
-    native = next(v for v in found.variants if v.name == "int8-x86")
+    study = studies.mended()
+    assert study.recommendation is not None
+    native = next(v for v in study.variants if v.name == "int8-x86")
     assert native.repairs is not None
     other = native.repairs[0].model_copy(update={"layers": 0, **changed})
-    variants = [v.model_copy(update={"repairs": [other]}) if v is native else v for v in found.variants]
-    decided = found.recommendation.model_copy(update={"chosen": f"int8-x86+{other.name}"})
-    return found.model_copy(update={"variants": variants, "recommendation": decided})
+    variants = [v.model_copy(update={"repairs": [other]}) if v is native else v for v in study.variants]
+    decided = study.recommendation.model_copy(update={"chosen": f"int8-x86+{other.name}"})
+    return study.model_copy(update={"variants": variants, "recommendation": decided})
 
 
 def test_a_repair_that_changes_no_layer_or_keeps_top1_only_is_told_as_such() -> None:
@@ -66,27 +66,27 @@ def test_a_repair_that_changes_no_layer_or_keeps_top1_only_is_told_as_such() -> 
 def test_the_speed_is_that_at_the_n_recommended() -> None:
     study = studies.full().model_copy(update={"race": None})
     decided = recommend(study.variants, r.Policy(max_latency_ms=20.0))
-    found = study.model_copy(update={"recommendation": decided})
-    assert decided.chosen == "ort-int8-qoperator" and words(headline(found)).endswith("1 image at a time")
-    assert figures(found)["Speed"][1].startswith("at N = 1,") and "at N = 1" in decided.because[-1]
+    changed = study.model_copy(update={"recommendation": decided})
+    assert decided.chosen == "ort-int8-qoperator" and words(headline(changed)).endswith("1 image at a time")
+    assert figures(changed)["Speed"][1].startswith("at N = 1,") and "at N = 1" in decided.because[-1]
 
 
 def test_a_race_at_another_n_is_not_told_as_if_it_had_decided() -> None:
     study = studies.full()
     short = race(8, ort_int8=106, ort_int8_qoperator=105)
     decided = recommend(study.variants, r.Policy(objective="latency"), short)
-    found = study.model_copy(update={"race": short, "recommendation": decided})
-    assert in_short(found).endswith("; the race does not price this policy.")
-    assert "too short" not in words(headline(found))
+    changed = study.model_copy(update={"race": short, "recommendation": decided})
+    assert in_short(changed).endswith("; the race does not price this policy.")
+    assert "too short" not in words(headline(changed))
 
 
 def test_of_the_smallest_it_is_not_said_that_nothing_is_faster() -> None:
     study = studies.full()
     decided = recommend(study.variants, r.Policy(objective="size"), race(int8_fbgemm=50, ort_int8=106, ort_fp32=200))
-    found = study.model_copy(update={"recommendation": decided})
+    changed = study.model_copy(update={"recommendation": decided})
     assert decided.price_of_stability is None and decided.chosen == "ort-int8"
     told = "no variant that meets every other demand and is as small is shown to be faster"
-    assert figures(found)["Price of stability"][1] == told and told in words(price_line(found))
+    assert figures(changed)["Price of stability"][1] == told and told in words(price_line(changed))
 
 
 def test_what_fails_inside_what_is_shipped_is_not_called_the_same_bytes() -> None:
@@ -104,10 +104,10 @@ def test_what_was_not_measured_is_said_in_its_place() -> None:
         update={"cost": None, "accuracy": None, "accuracy_drop": None, "accuracy_note": "no labels", "verdict": None}
     )
     decided = r.Recommendation(policy=r.Policy(), chosen="ort-int8", because=[], rejected=[], ties=[], pareto=[])
-    found = figures(studies.study([bare]).model_copy(update={"recommendation": decided}))
-    assert found["Speed"][0] == found["Top-1 accuracy"][0] == "not measured"
-    assert found["Top-1 accuracy"][1] == "no labels" and found["Price of stability"][0] == "not known"
-    assert found["Same answer in any batch?"][0] == "not known"
+    shown = figures(studies.study([bare]).model_copy(update={"recommendation": decided}))
+    assert shown["Speed"][0] == shown["Top-1 accuracy"][0] == "not measured"
+    assert shown["Top-1 accuracy"][1] == "no labels" and shown["Price of stability"][0] == "not known"
+    assert shown["Same answer in any batch?"][0] == "not known"
 
 
 @pytest.mark.parametrize("name", ["broken", "empty", "strange"])

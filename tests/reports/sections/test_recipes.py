@@ -8,7 +8,7 @@ from tests.reports.studies import full
 
 def test_graphs_are_listed_with_what_runs_where() -> None:
     study = full()
-    first, *rest = [one for one in study.variants if one.effective]
+    first, *rest = [variant for variant in study.variants if variant.effective]
     assert first.effective is not None
     assert len(blocks(study)) == 1
     graphs = [

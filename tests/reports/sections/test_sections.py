@@ -18,8 +18,8 @@ SECTIONS = all_sections()
 STUDIES = list(studies.ALL)
 
 
-def flat(found: Iterator[Block] | tuple[Block, ...] | list[Block]) -> Iterator[Block]:
-    for block in found:
+def flat(written_blocks: Iterator[Block] | tuple[Block, ...] | list[Block]) -> Iterator[Block]:
+    for block in written_blocks:
         yield block
         if isinstance(block, blocks.Callout | blocks.Details):
             yield from flat(block.blocks)
@@ -41,12 +41,14 @@ def said(block: Block) -> list[str]:
         case blocks.Bullets(items):
             return [words(item) for item in items]
         case blocks.Listing(text):
-            return [one for one in text.splitlines() if one]
+            return [part for part in text.splitlines() if part]
         case blocks.Definitions(items):
             return [text for term, prose in items for text in (term, words(prose))]
         case blocks.KeyFigures(items):
             return [
-                text for one in items for text in (one.label, one.value, *([words(one.remark)] if one.remark else []))
+                text
+                for item in items
+                for text in (item.label, item.value, *([words(item.remark)] if item.remark else []))
             ]
         case blocks.Table():
             cells = [cell for row in block.rows for cell in row if cell is not None]
@@ -74,7 +76,7 @@ def text(name: str, study: Study) -> str:
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.name)
 def test_every_section_says_something_on_every_study(section: Section, study: str) -> None:
     texts = [text for block in flat(section.write(studies.ALL[study]())) for text in said(block)]
-    asked = "seed" in {one.name for one in studies.ALL[study]().inputs}  # the original question
+    asked = "seed" in {each.name for each in studies.ALL[study]().inputs}  # the original question
     assert texts or (section.name in ("original_post", "suspects") and not asked)
     for text in texts:
         assert text.strip(), "an empty text"
@@ -103,8 +105,8 @@ def test_the_choice_is_the_headline_and_marked_in_the_overview() -> None:
 
 def test_the_price_is_told_against_the_fastest_and_fp32() -> None:
     accurate = studies.measured(studies.ROWS[4]._replace(top1=0.976))
-    found = [accurate if one.name == accurate.name else one for one in studies.full().variants]
-    text = words(price_line(studies.study(found)))
+    variants = [accurate if variant.name == accurate.name else variant for variant in studies.full().variants]
+    text = words(price_line(studies.study(variants)))
     assert "39 % less throughput than the fastest, int8-x86, which is batch-variant" in text
     assert "batch-variant: 106 img/s at N = 8" in text
     assert "About 2.83 x the throughput of ort-fp32" in text
@@ -193,8 +195,8 @@ def test_the_reference_itself_is_not_said_to_have_less_error() -> None:
 def test_the_rounds_of_the_only_one_that_was_raced_decided_nothing() -> None:
     study = studies.full()
     alone = race(ort_int8=106)
-    found = recommend(study.variants, decided(study).policy, alone)
-    text = in_short(study.model_copy(update={"race": alone, "recommendation": found}))
+    advice = recommend(study.variants, decided(study).policy, alone)
+    text = in_short(study.model_copy(update={"race": alone, "recommendation": advice}))
     assert text == "Decided by times seen while outputs were gathered, as no other candidate was raced to the end."
 
 
@@ -213,8 +215,8 @@ def test_a_race_of_few_rounds_promises_nothing() -> None:
 def test_an_unsteady_race_and_none_at_all_are_said() -> None:
     study = studies.full()
     shaky = decided(study).race.model_copy(update={"unsteady": True})  # type: ignore[union-attr]
-    found = study.model_copy(update={"recommendation": decided(study).model_copy(update={"race": shaky})})
-    assert in_short(found).endswith("40 rounds, timings are unsteady.")
+    changed = study.model_copy(update={"recommendation": decided(study).model_copy(update={"race": shaky})})
+    assert in_short(changed).endswith("40 rounds, timings are unsteady.")
     none = recommend(study.variants, decided(study).policy)
     assert in_short(study.model_copy(update={"recommendation": none})).endswith("no race was run.")
 

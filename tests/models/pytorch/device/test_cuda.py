@@ -17,8 +17,8 @@ def test_switches_hold_within_are_read_back_and_put_back(word: str, monkeypatch:
     before = switches()
     asked = CudaOptions(tf32=word, cudnn_benchmark=word, deterministic=word, cublas_workspace=":4096:8")
     with pytest.raises(KeyError), DEVICE.opened(asked):
-        found = switches()
-        assert {found[name] for name in found if "TF32" in name or "cuDNN" in name or "deter" in name} == {word}
+        in_effect = switches()
+        assert {in_effect[name] for name in in_effect if "TF32" in name or "cuDNN" in name or "deter" in name} == {word}
         raise KeyError
     assert switches() == before
 

@@ -48,9 +48,9 @@ class QueueEvent(HostEvent):
 
 @pytest.fixture
 def queue() -> Iterator[Queue]:
-    found = Queue()
-    with found.work:
-        yield found
+    device_queue = Queue()
+    with device_queue.work:
+        yield device_queue
 
 
 def test_the_host_s_clock_times_the_call() -> None:
@@ -135,8 +135,8 @@ def tell(error: BaseException) -> Callable[[], None]:
 def test_too_little_memory_is_told_from_other_errors(fail: Callable[[], None]) -> None:
     with pytest.raises(RuntimeError) as raised:
         fail()
-    found = out_of_memory(raised.value)
-    assert found is not None and re.fullmatch(r"out of memory: .+", str(found))
+    shortage = out_of_memory(raised.value)
+    assert shortage is not None and re.fullmatch(r"out of memory: .+", str(shortage))
 
 
 @pytest.mark.parametrize(

@@ -195,7 +195,7 @@ def test_every_quantized_layer_is_watched(resnet18_artifact: Built, images5: np.
     with opened(resnet18_artifact("int8-onednn"), "int8-onednn") as runner:
         assert isinstance(runner, Quantized)
         counts = (runner.clip_counts(images5), runner.clip_counts(images5 * np.float32(100)))
-    calm, wild = ({name: lost / seen for name, (lost, seen) in one.items()} for one in counts)
+    calm, wild = ({name: lost / seen for name, (lost, seen) in count.items()} for count in counts)
     assert len(calm) == 30 and {"quant", "conv1", "layer1.0.add_relu", "fc"} <= set(calm)
     assert calm["quant"] < 0.01 < 0.5 < wild["quant"] <= 1
 

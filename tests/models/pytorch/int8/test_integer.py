@@ -82,10 +82,10 @@ convolutions = pytest.mark.parametrize("layer", ["layer1.0.conv1", "layer4.1.con
 def test_two_orders_of_one_epilogue_are_named_requantization(
     runner: Int8Runner, images5: np.ndarray, layer: str
 ) -> None:
-    found = probed(runner, images5, layer, OtherEpilogue)
-    assert found is not None and found.verdict == "supported", found
-    assert "N = 1: all its codes are (acc + bias/(s_x*s_w)) * (s_x*s_w/s_y)" in found.evidence
-    assert f"N = {BATCH}: all its codes are" in found.evidence
+    epilogue = probed(runner, images5, layer, OtherEpilogue)
+    assert epilogue is not None and epilogue.verdict == "supported", epilogue
+    assert "N = 1: all its codes are (acc + bias/(s_x*s_w)) * (s_x*s_w/s_y)" in epilogue.evidence
+    assert f"N = {BATCH}: all its codes are" in epilogue.evidence
 
 
 @convolutions

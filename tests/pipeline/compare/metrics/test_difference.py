@@ -21,10 +21,10 @@ def slow_percentile(values: list[float], point: int) -> float:
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=60))
 def test_percentiles_are_those_of_the_slow_twin_and_of_numpy(values: list[float]) -> None:
-    found = percentiles(np.array(values))
+    by_percent = percentiles(np.array(values))
     for point in POINTS:
-        assert found[f"p{point}"] == pytest.approx(slow_percentile(values, point), rel=1e-12, abs=1e-12)
-        assert found[f"p{point}"] == pytest.approx(float(np.percentile(values, point)), rel=1e-12, abs=1e-12)
+        assert by_percent[f"p{point}"] == pytest.approx(slow_percentile(values, point), rel=1e-12, abs=1e-12)
+        assert by_percent[f"p{point}"] == pytest.approx(float(np.percentile(values, point)), rel=1e-12, abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,8 @@ def test_percentiles_are_those_of_the_slow_twin_and_of_numpy(values: list[float]
     ],
 )
 def test_hand_computed_percentiles(values: list[float], expected: dict[str, float]) -> None:
-    found = percentiles(np.array(values, dtype=np.float64))
-    assert {point: found[point] for point in expected} == pytest.approx(expected)
+    by_percent = percentiles(np.array(values, dtype=np.float64))
+    assert {point: by_percent[point] for point in expected} == pytest.approx(expected)
 
 
 def test_one_nan_leaves_no_percentile() -> None:
@@ -65,13 +65,13 @@ def test_one_nan_leaves_no_percentile() -> None:
 def test_hand_computed_rows(
     dtype: Any, reference: list[float], candidate: list[float], max_abs: float, relative: float
 ) -> None:
-    found = measure(np.array([reference], dtype=dtype), np.array([candidate], dtype=dtype))
-    np.testing.assert_equal([found["max_abs"], found["max_abs_relative"]], [max_abs, relative])
+    measures = measure(np.array([reference], dtype=dtype), np.array([candidate], dtype=dtype))
+    np.testing.assert_equal([measures["max_abs"], measures["max_abs_relative"]], [max_abs, relative])
 
 
 def test_the_same_infinity_in_two_types_is_no_difference() -> None:
-    found = measure(np.array([[math.inf, 2.0]]), np.array([[math.inf, 2.5]], dtype=np.float32))
-    assert found["max_abs"] == 0.5
+    measures = measure(np.array([[math.inf, 2.0]]), np.array([[math.inf, 2.5]], dtype=np.float32))
+    assert measures["max_abs"] == 0.5
 
 
 def test_blocks_and_one_piece_agree() -> None:
@@ -79,6 +79,6 @@ def test_blocks_and_one_piece_agree() -> None:
     reference = rng.normal(size=(2300, 1000)).astype(np.float32)  # more than two blocks
     candidate = reference + rng.normal(size=reference.shape).astype(np.float32)
     apart = np.abs(candidate.astype(np.float64) - reference)
-    found = measure(reference, candidate)
-    assert found["max_abs"] == apart.max()
-    assert found["percentiles"] == pytest.approx({f"p{p}": float(np.percentile(apart, p)) for p in POINTS})
+    measures = measure(reference, candidate)
+    assert measures["max_abs"] == apart.max()
+    assert measures["percentiles"] == pytest.approx({f"p{p}": float(np.percentile(apart, p)) for p in POINTS})

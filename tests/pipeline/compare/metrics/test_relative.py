@@ -27,9 +27,9 @@ from isobatch.pipeline.compare.metrics.relative import measure
 def test_hand_computed_rows(
     reference: list[list[float]], candidate: list[list[float]], relative_l2: float, sqnr_db: float, cosine_min: float
 ) -> None:
-    found: Any = measure(np.array(reference), np.array(candidate))
+    measures: Any = measure(np.array(reference), np.array(candidate))
     expected = {"relative_l2": relative_l2, "sqnr_db": sqnr_db, "cosine_min": cosine_min}
-    assert found == pytest.approx(expected, rel=1e-9, abs=1e-250, nan_ok=True)
+    assert measures == pytest.approx(expected, rel=1e-9, abs=1e-250, nan_ok=True)
 
 
 @given(st.lists(st.floats(-1e3, 1e3, width=32), min_size=2, max_size=8), st.floats(0.5, 1e6))

@@ -32,8 +32,8 @@ def test_the_five_best_are_those_of_the_slow_twin(row: list[float]) -> None:
     ],
 )
 def test_hand_computed_rows(reference: list[float], candidate: list[float], flips: int, changes: int) -> None:
-    found = measure(np.array([reference], dtype=np.float32), np.array([candidate], dtype=np.float32))
-    assert (found["top1_flips"], found["top5_changes"]) == (flips, changes)
+    measures = measure(np.array([reference], dtype=np.float32), np.array([candidate], dtype=np.float32))
+    assert (measures["top1_flips"], measures["top5_changes"]) == (flips, changes)
 
 
 def test_no_flip_still_carries_a_bound() -> None:

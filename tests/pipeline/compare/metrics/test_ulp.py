@@ -82,26 +82,26 @@ def test_tiny_elements_that_differ_are_left_out_and_counted() -> None:
 
 
 def test_a_tiny_element_that_becomes_large_is_not_left_out() -> None:
-    found = measure(rows([[1000.0, 0.0]]), rows([[1000.0, 2.0]]))
-    assert found["ulp_at"] == 0.0
-    assert found["max_ulp"] == 2.0**30  # the rank of 2.0: exponent field 128, mantissa 0
-    assert found["n_ulp_excluded"] == 0
+    measures = measure(rows([[1000.0, 0.0]]), rows([[1000.0, 2.0]]))
+    assert measures["ulp_at"] == 0.0
+    assert measures["max_ulp"] == 2.0**30  # the rank of 2.0: exponent field 128, mantissa 0
+    assert measures["n_ulp_excluded"] == 0
 
 
 def test_an_infinity_in_a_row_does_not_make_the_others_tiny() -> None:
-    found = measure(rows([[math.inf, 1.0]]), rows([[math.inf, 1.0 + 2**-23]]))
-    assert found == {"max_ulp": 1.0, "ulp_at": 1.0, "n_ulp_excluded": 0}
+    measures = measure(rows([[math.inf, 1.0]]), rows([[math.inf, 1.0 + 2**-23]]))
+    assert measures == {"max_ulp": 1.0, "ulp_at": 1.0, "n_ulp_excluded": 0}
 
 
 def test_nan_on_one_side_has_no_distance() -> None:
-    found = measure(rows([[1.0, 5.0]]), rows([[math.nan, 5.0]]))
-    assert math.isnan(found["max_ulp"])  # type: ignore[arg-type]
-    assert found["ulp_at"] == 1.0
+    measures = measure(rows([[1.0, 5.0]]), rows([[math.nan, 5.0]]))
+    assert math.isnan(measures["max_ulp"])  # type: ignore[arg-type]
+    assert measures["ulp_at"] == 1.0
 
 
 def test_integers_count_steps_and_leave_nothing_out() -> None:
-    found = measure(rows([[100, 0]], np.int8), rows([[100, 1]], np.int8))
-    assert found == {"max_ulp": 1.0, "ulp_at": 0.0, "n_ulp_excluded": 0}
+    measures = measure(rows([[100, 0]], np.int8), rows([[100, 1]], np.int8))
+    assert measures == {"max_ulp": 1.0, "ulp_at": 0.0, "n_ulp_excluded": 0}
 
 
 def test_the_reference_is_rounded_to_the_candidates_type() -> None:

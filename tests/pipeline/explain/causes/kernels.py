@@ -68,10 +68,10 @@ NUMBERS = Accumulators(
 
 @dataclass
 class IntegerRunner:
-    """A linear layer of u8 inputs [n, 64] and s8 weights [4, 64]; ``clips``: from this N on, at 16 bits in pairs."""
+    """A linear layer of u8 inputs [n, 64] and s8 weights [4, 64]."""
 
     epilogue: Epilogue
-    clips: int | None = None
+    clips: int | None = None  # from this N on, at 16 bits in pairs
 
     def __post_init__(self) -> None:
         self.weights = np.random.default_rng(3).integers(-127, 128, (4, 64))

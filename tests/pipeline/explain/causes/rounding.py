@@ -131,6 +131,6 @@ def explained(runner: Any, threads: int = 2) -> Explanation:
     return explain_origin(subject(runner, threads), [cause for cause in all_causes() if cause.name in OURS])
 
 
-def finding(found: Explanation, name: str) -> CauseFinding:
+def finding(explanation: Explanation, name: str) -> CauseFinding:
     """What one of them found."""
-    return next(one for one in found.causes if one.name == name)
+    return next(one for one in explanation.causes if one.name == name)

@@ -9,8 +9,8 @@ from tests.pipeline.explain.causes.rounding import BF16, PlantedLinear, explaine
 
 
 def test_a_difference_that_float32_does_not_have_is_the_casts() -> None:
-    found = explained(PlantedLinear(forwards, in_bf16, BF16))
-    assert (found.mechanism, found.triggers) == ("different-algorithm", ("thread-partition", "cast"))
+    explanation = explained(PlantedLinear(forwards, in_bf16, BF16))
+    assert (explanation.mechanism, explanation.triggers) == ("different-algorithm", ("thread-partition", "cast"))
 
 
 def test_layers_of_32_bits_are_not_asked() -> None:
@@ -23,5 +23,5 @@ def test_a_difference_that_float32_has_too_is_not_the_casts() -> None:
             (outputs,) = super().widened(layer, inputs, kind)
             return (outputs + outputs.dtype.type(1e-3 * (len(outputs) > 1)),)
 
-    found = explained(ByRows(forwards, in_bf16, BF16))
-    assert finding(found, "cast").verdict == "refuted"
+    explanation = explained(ByRows(forwards, in_bf16, BF16))
+    assert finding(explanation, "cast").verdict == "refuted"

@@ -28,9 +28,9 @@ def subject(turns_at: int) -> Subject:
 
 @pytest.mark.parametrize("turns_at", [2, 3, 4])
 def test_it_is_named_with_the_first_n_of_the_other_branch(turns_at: int) -> None:
-    found = different_branch.probe(subject(turns_at))
-    assert found.verdict == "supported"
-    assert found.evidence == f"From N = {turns_at} on: where one image has the call a, 3 have the call b."
+    finding = different_branch.probe(subject(turns_at))
+    assert finding.verdict == "supported"
+    assert finding.evidence == f"From N = {turns_at} on: where one image has the call a, 3 have the call b."
 
 
 def test_the_same_calls_refute_it() -> None:

@@ -22,21 +22,21 @@ def asymmetric(rows: NDArray[Any]) -> NDArray[Any]:
 
 def test_a_scale_of_the_whole_batch_is_found_frozen_and_moved() -> None:
     for kernel in (batch_scale, asymmetric):
-        found = dynamic_scale.probe(examined(kernel))
-        assert found.verdict == "supported", found.evidence
-        assert "other neighbours within the range 0." in found.evidence
-        assert "The worst of" in found.evidence
+        finding = dynamic_scale.probe(examined(kernel))
+        assert finding.verdict == "supported", finding.evidence
+        assert "other neighbours within the range 0." in finding.evidence
+        assert "The worst of" in finding.evidence
 
 
 def test_a_leak_of_the_mean_is_none() -> None:
-    found = dynamic_scale.probe(examined(mean_leak))
-    assert found.verdict == "refuted"
+    finding = dynamic_scale.probe(examined(mean_leak))
+    assert finding.verdict == "refuted"
 
 
 def test_where_no_neighbour_matters_the_range_cannot() -> None:
-    found = dynamic_scale.probe(examined(last_bit))
-    assert found.verdict == "refuted"
-    assert "changed no bit" in found.evidence
+    finding = dynamic_scale.probe(examined(last_bit))
+    assert finding.verdict == "refuted"
+    assert "changed no bit" in finding.evidence
 
 
 def test_a_scale_beside_rounding_is_not_called_the_whole_cause() -> None:

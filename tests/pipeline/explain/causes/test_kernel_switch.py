@@ -6,8 +6,8 @@ from tests.pipeline.explain.causes.rounding import PlantedLinear, explained, fin
 
 
 def test_a_kernel_that_keeps_no_log_is_inconclusive() -> None:
-    found = explained(PlantedLinear(forwards, in_blocks, names=("", "")), threads=1)
-    said = finding(found, "kernel-switch")
+    explanation = explained(PlantedLinear(forwards, in_blocks, names=("", "")), threads=1)
+    said = finding(explanation, "kernel-switch")
     assert said.verdict == "inconclusive"
 
 

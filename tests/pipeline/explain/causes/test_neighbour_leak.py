@@ -13,15 +13,15 @@ from tests.pipeline.explain.causes.kernels import examined, last_bit, mean_leak
 
 
 def test_a_leak_is_found_with_its_worst_neighbours() -> None:
-    found = neighbour_leak.probe(examined(mean_leak))
-    assert found.verdict == "supported"
-    assert "beside it: its neighbours" in found.evidence and "The worst of" in found.evidence
+    finding = neighbour_leak.probe(examined(mean_leak))
+    assert finding.verdict == "supported"
+    assert "beside it: its neighbours" in finding.evidence and "The worst of" in finding.evidence
 
 
 def test_a_kernel_that_only_counts_rows_is_no_leak() -> None:
-    found = neighbour_leak.probe(examined(last_bit))
-    assert found.verdict == "refuted"
-    assert "kept every bit" in found.evidence
+    finding = neighbour_leak.probe(examined(last_bit))
+    assert finding.verdict == "refuted"
+    assert "kept every bit" in finding.evidence
 
 
 def test_a_leak_into_one_place_of_the_batch_is_found() -> None:
@@ -30,18 +30,18 @@ def test_a_leak_into_one_place_of_the_batch_is_found() -> None:
         out[-1] += np.float32(0.125) * rows[0] * (len(rows) > 1)
         return out
 
-    found = influence(examined(into_last))
-    assert (found.victim, found.moves) == (2, True)
+    effect = influence(examined(into_last))
+    assert (effect.victim, effect.moves) == (2, True)
 
 
 def test_the_change_is_a_function_of_the_neighbours_size() -> None:
     subject = examined(mean_leak)
-    found = influence(subject)
-    changes = {one.what: one.change for one in found.seen}
+    effect = influence(subject)
+    changes = {neighbour.what: neighbour.change for neighbour in effect.seen}
     sizes = [changes[f"its neighbours times {factor}"] for factor in FACTORS]
     assert sizes == sorted(sizes)
     own = subject.alone.astype(np.float64)
-    away = np.abs(subject.together.astype(np.float64) - own)[found.victim]
+    away = np.abs(subject.together.astype(np.float64) - own)[effect.victim]
     assert max(sizes) > away.max() == changes["its neighbours"]
 
 
@@ -52,6 +52,6 @@ def test_a_neighbour_that_makes_nan_is_the_worst() -> None:
             out[:] = np.nan
         return out + np.float32(len(rows) > 1)
 
-    found = influence(examined(fragile))
-    assert found.worst.change == np.inf
-    assert "inf" in found.text()
+    effect = influence(examined(fragile))
+    assert effect.worst.change == np.inf
+    assert "inf" in effect.text()

@@ -46,9 +46,9 @@ def test_state_and_randomness_have_a_name_of_their_own(make: Any) -> None:
 
 @pytest.mark.parametrize("kernel", [last_bit, mean_leak])
 def test_a_layer_that_depends_on_the_batch_alone_is_repeatable(kernel: Kernel) -> None:
-    found = not_repeatable.probe(examined(kernel))
-    assert found.verdict == "refuted"
-    assert "gave the same bytes" in found.evidence
+    finding = not_repeatable.probe(examined(kernel))
+    assert finding.verdict == "refuted"
+    assert "gave the same bytes" in finding.evidence
 
 
 def test_a_leak_says_that_it_was_made_twice() -> None:

@@ -32,8 +32,8 @@ def test_the_trees_of_real_layers_reproduce_their_bits(make: object, name: str, 
         images = np.random.default_rng(0).standard_normal((ROWS, 12, side, side), np.float32)
         seen: dict[str, tuple[Layer, Rows]] = {}
         runner.watch(images, lambda layer, inputs, outputs: seen.__setitem__(layer.name, (layer, inputs)))
-        found = orders(Subject(runner, *seen[name], batch=ROWS, threads=1, seed=0))
-    assert found.alone.tree is not None, found.words
-    assert found.together.tree is not None, found.words
-    assert found.replays.keys() == {1, ROWS}
-    assert all(one.reproduced == one.sampled > 0 for one in found.replays.values()), found.proof()
+        revealed = orders(Subject(runner, *seen[name], batch=ROWS, threads=1, seed=0))
+    assert revealed.alone.tree is not None, revealed.words
+    assert revealed.together.tree is not None, revealed.words
+    assert revealed.replays.keys() == {1, ROWS}
+    assert all(replay.reproduced == replay.sampled > 0 for replay in revealed.replays.values()), revealed.proof()

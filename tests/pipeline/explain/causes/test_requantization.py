@@ -16,12 +16,12 @@ from tests.pipeline.explain.causes.kernels import by_size, examined, fbgemm, int
 def test_two_orders_of_the_epilogue_are_named_on_ties() -> None:
     subject = integers(by_size, found_by="provoked", rows=6)
     assert not subject.differing.any()  # natural rows do not show it
-    found = probe(subject)
-    assert found.verdict == "supported", found.evidence
-    assert found.evidence.startswith("On rows placed on rounding ties")
-    assert "N = 1: all its codes are (acc + bias/(s_x*s_w)) * (s_x*s_w/s_y), half-even" in found.evidence
-    assert "N = 6: all its codes are " in found.evidence
-    assert "Half a step away from every tie 0 of 24 elements differ." in found.evidence
+    finding = probe(subject)
+    assert finding.verdict == "supported", finding.evidence
+    assert finding.evidence.startswith("On rows placed on rounding ties")
+    assert "N = 1: all its codes are (acc + bias/(s_x*s_w)) * (s_x*s_w/s_y), half-even" in finding.evidence
+    assert "N = 6: all its codes are " in finding.evidence
+    assert "Half a step away from every tie 0 of 24 elements differ." in finding.evidence
 
 
 def test_equal_kernels_show_nothing() -> None:
@@ -40,9 +40,9 @@ def test_a_step_away_from_ties_is_refuted_with_the_distance() -> None:
     def one_off(sums: NDArray[np.int64], numbers: Accumulators, n: int) -> NDArray[Any]:
         return fbgemm(sums, numbers, n) - (n > 1)
 
-    found = probe(integers(one_off, rows=40))
-    assert found.verdict == "refuted"
-    assert "of a rounding tie" in found.evidence
+    finding = probe(integers(one_off, rows=40))
+    assert finding.verdict == "refuted"
+    assert "of a rounding tie" in finding.evidence
 
 
 def test_ties_without_a_formula_stay_inconclusive() -> None:
@@ -52,8 +52,8 @@ def test_ties_without_a_formula_stay_inconclusive() -> None:
         flipped = np.where((codes == other) & (n > 1), codes + np.where(np.arange(4) % 2, 1, -1), codes)
         return np.clip(flipped, numbers.low, numbers.high)
 
-    found = probe(integers(odd_only, found_by="provoked", rows=6))
-    assert found.verdict != "supported"
+    finding = probe(integers(odd_only, found_by="provoked", rows=6))
+    assert finding.verdict != "supported"
 
 
 def test_it_needs_an_integer_layer() -> None:

@@ -27,9 +27,9 @@ from tests.pipeline.explain.causes.rounding import (
 
 @pytest.mark.parametrize(("alone", "together"), [(forwards, in_blocks), (in_blocks, fused)])
 def test_two_orders_are_rounding_order_and_proved(alone: Sums, together: Sums) -> None:
-    found = explained(PlantedLinear(alone, together))
-    assert found.mechanism == "rounding-order"
-    said = finding(found, "rounding-order")
+    explanation = explained(PlantedLinear(alone, together))
+    assert explanation.mechanism == "rounding-order"
+    said = finding(explanation, "rounding-order")
     assert said.trees.keys() == {"1", "4"}
     words = sorted(said.trees.values())
     assert words[0] == "41 summands, 12 additions deep: 5 chains of 8, added one after another, then the bias"
@@ -40,18 +40,18 @@ def test_two_orders_are_rounding_order_and_proved(alone: Sums, together: Sums) -
 @pytest.mark.parametrize("dtype", [BF16, np.float16])
 def test_sixteen_bit_layers_that_sum_in_float32_are_probed_too(dtype: Any) -> None:
     runner = PlantedLinear(forwards, in_blocks, dtype)
-    found = orders(subject(runner))
-    assert found.two_trees
-    assert [(one.reproduced, one.sampled) for one in found.replays.values()] == [(48, 48), (48, 48)]
+    revealed = orders(subject(runner))
+    assert revealed.two_trees
+    assert [(replay.reproduced, replay.sampled) for replay in revealed.replays.values()] == [(48, 48), (48, 48)]
 
 
 def test_where_only_some_summands_are_asked_for_the_proof_is_about_these(monkeypatch: pytest.MonkeyPatch) -> None:
     few = {**order_probe.SCALES, "float32": replace(order_probe.SCALES["float32"], most=24)}
     monkeypatch.setattr(order_probe, "SCALES", few)
     runner = PlantedLinear(forwards, in_blocks)
-    found = orders(subject(runner))
-    assert found.two_trees and "of 41 summands" in found.words["1"]
-    assert all(one.reproduced == one.sampled > 0 for one in found.replays.values())
+    revealed = orders(subject(runner))
+    assert revealed.two_trees and "of 41 summands" in revealed.words["1"]
+    assert all(replay.reproduced == replay.sampled > 0 for replay in revealed.replays.values())
 
 
 def test_what_float64_does_not_remove_is_not_rounding() -> None:
@@ -60,8 +60,8 @@ def test_what_float64_does_not_remove_is_not_rounding() -> None:
 
 
 def test_rows_that_show_no_difference_support_no_mechanism() -> None:
-    found = explained(PlantedLinear(forwards, forwards))
-    assert found.mechanism == "unexplained" and not found.triggers
+    explanation = explained(PlantedLinear(forwards, forwards))
+    assert explanation.mechanism == "unexplained" and not explanation.triggers
 
 
 def test_another_operation_in_float64_is_not_taken_for_evidence() -> None:

@@ -7,22 +7,22 @@ from tests.pipeline.explain.causes.kernels import by_size, examined, fbgemm, int
 
 
 def test_clipping_in_batches_only_is_found() -> None:
-    found = saturation.probe(integers(fbgemm, clips=2, rows=8))
-    assert found.verdict == "supported"
-    assert "Of 32 results" in found.evidence and "0 at N = 1, 32 at N = 8" in found.evidence
-    assert "the two calls differ in 0" in found.evidence
+    finding = saturation.probe(integers(fbgemm, clips=2, rows=8))
+    assert finding.verdict == "supported"
+    assert "Of 32 results" in finding.evidence and "0 at N = 1, 32 at N = 8" in finding.evidence
+    assert "the two calls differ in 0" in finding.evidence
 
 
 def test_clipping_in_both_calls_does_not_part_them() -> None:
-    found = saturation.probe(integers(fbgemm, clips=1, rows=8))
-    assert found.verdict == "refuted"
-    assert "clipped in both calls, to the same bytes" in found.evidence
+    finding = saturation.probe(integers(fbgemm, clips=1, rows=8))
+    assert finding.verdict == "refuted"
+    assert "clipped in both calls, to the same bytes" in finding.evidence
 
 
 def test_another_epilogue_is_no_saturation() -> None:
-    found = saturation.probe(integers(by_size, rows=8))
-    assert found.verdict == "refuted"
-    assert "0 at N = 1, 0 at N = 8" in found.evidence
+    finding = saturation.probe(integers(by_size, rows=8))
+    assert finding.verdict == "refuted"
+    assert "0 at N = 1, 0 at N = 8" in finding.evidence
 
 
 def test_it_needs_an_integer_layer() -> None:

@@ -16,9 +16,9 @@ def zeroed(rows: NDArray[Any]) -> NDArray[Any]:
 
 
 def test_it_is_named_as_such() -> None:
-    found = signed_zero.probe(examined(zeroed))
-    assert found.verdict == "supported"
-    assert "are 0.0 in one call and -0.0 in the other" in found.evidence
+    finding = signed_zero.probe(examined(zeroed))
+    assert finding.verdict == "supported"
+    assert "are 0.0 in one call and -0.0 in the other" in finding.evidence
     assert explain_origin(examined(zeroed)).mechanism == "signed-zero"
 
 

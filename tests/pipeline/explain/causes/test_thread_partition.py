@@ -18,16 +18,16 @@ class AlwaysBlocked(PlantedLinear):
 
 
 def test_what_is_gone_with_one_thread_is_triggered_by_threads() -> None:
-    found = explained(PlantedLinear(forwards, in_blocks))
-    assert found.triggers == ("thread-partition",)
-    assert "With one thread 0 of 48 output elements differ" in finding(found, "thread-partition").evidence
+    explanation = explained(PlantedLinear(forwards, in_blocks))
+    assert explanation.triggers == ("thread-partition",)
+    assert "With one thread 0 of 48 output elements differ" in finding(explanation, "thread-partition").evidence
 
 
 def test_what_stays_with_one_thread_is_not() -> None:
-    found = explained(AlwaysBlocked(forwards, in_blocks))
-    assert finding(found, "thread-partition").verdict == "refuted" and found.triggers == ()
+    explanation = explained(AlwaysBlocked(forwards, in_blocks))
+    assert finding(explanation, "thread-partition").verdict == "refuted" and explanation.triggers == ()
 
 
 def test_with_one_thread_there_is_nothing_to_ask() -> None:
-    found = explained(PlantedLinear(forwards, in_blocks), threads=1)
-    assert "thread-partition" not in [one.name for one in found.causes]
+    explanation = explained(PlantedLinear(forwards, in_blocks), threads=1)
+    assert "thread-partition" not in [one.name for one in explanation.causes]

@@ -12,10 +12,10 @@ from tests.pipeline.explain.causes.kernels import examined, last_bit, mean_leak,
 
 
 def test_swapped_rows_are_named_with_their_owners() -> None:
-    found = wrong_row.probe(examined(swapped))
-    assert found.verdict == "supported"
-    assert "2 of the 2 rows" in found.evidence
-    assert "row 0 is image 1's and row 1 is image 0's" in found.evidence
+    finding = wrong_row.probe(examined(swapped))
+    assert finding.verdict == "supported"
+    assert "2 of the 2 rows" in finding.evidence
+    assert "row 0 is image 1's and row 1 is image 0's" in finding.evidence
 
 
 def test_other_differences_are_no_wrong_rows() -> None:
@@ -30,9 +30,9 @@ def test_a_swap_beside_another_fault_does_not_explain_all() -> None:
             out[2] = np.nextafter(out[2], np.float32(np.inf))
         return out
 
-    found = wrong_row.probe(examined(both))
-    assert found.verdict == "inconclusive"
-    assert found.evidence.startswith("2 of the 3 rows")
+    finding = wrong_row.probe(examined(both))
+    assert finding.verdict == "inconclusive"
+    assert finding.evidence.startswith("2 of the 3 rows")
 
 
 def test_it_needs_rows_that_differ() -> None:
@@ -42,7 +42,7 @@ def test_it_needs_rows_that_differ() -> None:
 
 def test_one_row_given_to_all_images_is_no_exchange() -> None:
     """The largest of a batch is a row of one of its images, and yet nobody's place was changed."""
-    found = wrong_row.probe(examined(lambda rows: np.repeat(rows.max(axis=0, keepdims=True), len(rows), axis=0)))
-    assert found.verdict == "refuted"
+    finding = wrong_row.probe(examined(lambda rows: np.repeat(rows.max(axis=0, keepdims=True), len(rows), axis=0)))
+    assert finding.verdict == "refuted"
     first = wrong_row.probe(examined(lambda rows: np.repeat(rows[:1], len(rows), axis=0)))
     assert first.verdict == "refuted" and "several images get one row" in first.evidence

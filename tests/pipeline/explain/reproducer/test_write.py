@@ -138,11 +138,11 @@ class Leaky(nn.Module):
 def leak(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The script of a layer that leaks, and whatever lies beside it."""
     folder = tmp_path_factory.mktemp("run")
-    found, layers = write(with_planted(Leaky()), folder, kind="cumsum")
+    reproducers, layers = write(with_planted(Leaky()), folder, kind="cumsum")
     (name,) = (name for name, layer in layers.items() if layer.kind == "cumsum")
-    assert found[name].path is not None, found[name].note
-    assert found[name].path.startswith(f"{FOLDER}/fp32-")
-    return folder / found[name].path
+    assert reproducers[name].path is not None, reproducers[name].note
+    assert reproducers[name].path.startswith(f"{FOLDER}/fp32-")
+    return folder / reproducers[name].path
 
 
 def test_a_script_shows_its_difference_to_whoever_starts_it(leak: Path) -> None:
@@ -173,15 +173,15 @@ def test_another_environment_other_data_and_a_difference_that_is_gone_are_told_a
 
 
 def test_a_layer_without_a_difference_gets_no_script_but_a_reason(tmp_path: Path) -> None:
-    found, _ = write(seeded(lambda: nn.Sequential(nn.MaxPool2d(4), nn.Flatten())), tmp_path, kind="max-pool")
-    (only,) = found.values()
+    reproducers, _ = write(seeded(lambda: nn.Sequential(nn.MaxPool2d(4), nn.Flatten())), tmp_path, kind="max-pool")
+    (only,) = reproducers.values()
     assert only.path is None and "no data was found" in only.note
     assert not list(tmp_path.rglob("*.py"))
 
 
 def test_a_layer_whose_arithmetic_is_no_single_operation_gets_a_reason(tmp_path: Path) -> None:
-    found, layers = write(with_planted(OneUlpWhenBatched()), tmp_path, kind="one-ulp-when-batched")
-    assert found == {} or all(one.path is None and one.note for one in found.values())
+    reproducers, layers = write(with_planted(OneUlpWhenBatched()), tmp_path, kind="one-ulp-when-batched")
+    assert reproducers == {} or all(one.path is None and one.note for one in reproducers.values())
     assert layers
 
 

@@ -80,7 +80,7 @@ def test_the_way_that_reproduces_the_bits_is_told_from_the_other() -> None:
     tree = tree_of([[[[0, 1], 2], [[3, 4], 5]], [[6, 7], 8]], 9)
     for multiply, words in (("fused", "fused multiply-add"), ("separate", "separate multiplication and addition")):
         kernel = replayed(tree, x, w, None, multiply, True)  # type: ignore[arg-type]
-        found, how = reproduced(tree, x, w, None, lambda sums, kernel=kernel: sums == kernel)
-        assert found.all() and how == words
-    found, _ = reproduced(tree, x, w, None, lambda sums: sums == kernel + 1)
-    assert not found.any()
+        matching, how = reproduced(tree, x, w, None, lambda sums, kernel=kernel: sums == kernel)
+        assert matching.all() and how == words
+    matching, _ = reproduced(tree, x, w, None, lambda sums: sums == kernel + 1)
+    assert not matching.any()

@@ -55,40 +55,40 @@ class PlantedConvolution:
         return OrderProbe(self, "conv", self.known, self.inputs, count, seed=0)
 
 
-def exact(one: PlantedConvolution, element: tuple[int, ...]) -> float:
+def exact(planted: PlantedConvolution, element: tuple[int, ...]) -> float:
     """An output element by plain loops in float64."""
     image, channel, row, column = element
-    weight, (stride, _) = one.known.weight, one.known.stride
-    total = float(one.known.bias[channel])  # type: ignore[index]
+    weight, (stride, _) = planted.known.weight, planted.known.stride
+    total = float(planted.known.bias[channel])  # type: ignore[index]
     for c in range(INPUTS // 2):
         for dy in range(3):
             for dx in range(3):
                 y, x = row * stride + dy - 1, column * stride + dx - 1
                 if 0 <= y < SIDE and 0 <= x < SIDE:
                     source = c + channel // (OUTPUTS // 2) * (INPUTS // 2)
-                    total += float(weight[channel, c, dy, dx]) * float(one.inputs[0][image, source, y, x])
+                    total += float(weight[channel, c, dy, dx]) * float(planted.inputs[0][image, source, y, x])
     return total
 
 
 @pytest.mark.parametrize("stride", [1, 2])
 def test_operands_are_those_of_the_convolution(stride: int) -> None:
-    one = PlantedConvolution(stride=stride)
+    planted = PlantedConvolution(stride=stride)
     elements = [(0, 0, 0, 0), (1, 5, 2, 1), (1, 3, 1, 2)]
-    x, w, bias = operands_at(one.known, one.inputs, elements)
+    x, w, bias = operands_at(planted.known, planted.inputs, elements)
     assert bias is not None
     sums = (x.astype(np.float64) * w).sum(axis=0) + bias
-    assert np.allclose(sums, [exact(one, element) for element in elements], rtol=1e-12)
+    assert np.allclose(sums, [exact(planted, element) for element in elements], rtol=1e-12)
 
 
 def test_a_window_at_the_border_has_fewer_summands() -> None:
-    one = PlantedConvolution()
-    assert len(summands(one.known, one.inputs, (0, 0, 2, 2))) == 19
-    assert summands(one.known, one.inputs, (0, 0, 0, 0)).tolist() == [4, 5, 7, 8, 13, 14, 16, 17, 18]
-    outputs = one.with_operands("conv", one.inputs, one.known.weight, one.known.bias)[0]
-    inside = whole_windows(one.known, one.inputs, outputs)
+    planted = PlantedConvolution()
+    assert len(summands(planted.known, planted.inputs, (0, 0, 2, 2))) == 19
+    assert summands(planted.known, planted.inputs, (0, 0, 0, 0)).tolist() == [4, 5, 7, 8, 13, 14, 16, 17, 18]
+    outputs = planted.with_operands("conv", planted.inputs, planted.known.weight, planted.known.bias)[0]
+    inside = whole_windows(planted.known, planted.inputs, outputs)
     assert inside.shape == outputs.shape
     for element in np.ndindex(outputs.shape):
-        assert inside[element] == (len(summands(one.known, one.inputs, element)) == 19)
+        assert inside[element] == (len(summands(planted.known, planted.inputs, element)) == 19)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, BF16, np.float16])
@@ -122,7 +122,7 @@ def test_the_last_batch_row_may_be_asked_too() -> None:
 def test_of_too_many_summands_runs_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     few = {**order_probe.SCALES, "bfloat16": replace(order_probe.SCALES["bfloat16"], most=16)}
     monkeypatch.setattr(order_probe, "SCALES", few)
-    one = PlantedConvolution(BF16)
-    asked = order_probe.asked_summands(one.known, one.inputs, (0, 0, 2, 2))
+    planted = PlantedConvolution(BF16)
+    asked = order_probe.asked_summands(planted.known, planted.inputs, (0, 0, 2, 2))
     assert len(asked) <= 16 and asked[-1] == 18 and (np.diff(asked) > 0).all()
-    assert one.probe().at((0, 0, 2, 2)).tree == chain(list(range(len(asked))))
+    assert planted.probe().at((0, 0, 2, 2)).tree == chain(list(range(len(asked))))

@@ -40,11 +40,13 @@ def test_the_record_describes_the_candidate_that_is_taken(objective: str) -> Non
     for _ in range(400):
         tried = drawn_ladder(draws)
         chosen = best(tried, objective)
-        assert (chosen is None) == (not any(one.holds and one.candidate and one.candidate.bitwise for one in tried))
+        assert (chosen is None) == (
+            not any(attempt.holds and attempt.candidate and attempt.candidate.bitwise for attempt in tried)
+        )
         if chosen is None or chosen.candidate is None:
             continue
         taken += 1
-        (record,) = [one for one in repair_records(attempts(tried), objective) if one.name == chosen.name]
+        (record,) = [repair for repair in repair_records(attempts(tried), objective) if repair.name == chosen.name]
         assert described(record, chosen)
     assert taken > 200
 
@@ -55,10 +57,14 @@ def test_another_candidate_that_is_taken_is_the_one_described() -> None:
     others = 0
     for _ in range(200):
         tried = drawn_ladder(draws)
-        held = [place for place, one in enumerate(tried) if one.holds and one.candidate and one.candidate.bitwise]
+        held = [
+            place
+            for place, attempt in enumerate(tried)
+            if attempt.holds and attempt.candidate and attempt.candidate.bitwise
+        ]
         for place in held:
             records = repair_records(attempts(tried), "throughput", place)
-            (record,) = [one for one in records if one.name == tried[place].name]
+            (record,) = [attempt for attempt in records if attempt.name == tried[place].name]
             assert described(record, tried[place])
             others += tried[place] is not best(tried)
     assert others > 50
@@ -79,7 +85,7 @@ def test_a_cheap_repair_that_changes_outputs_has_rivals_and_loses_to_one_that_do
 
 def described(record: Any, chosen: Tried) -> bool:
     assert chosen.candidate is not None and chosen.ratios
-    as_native = all(one.singles_as_native for one in chosen.verified)
+    as_native = all(attempt.singles_as_native for attempt in chosen.verified)
     median = float(np.median(chosen.ratios[1]))
     return bool(
         record.note.startswith(chosen.candidate.how)

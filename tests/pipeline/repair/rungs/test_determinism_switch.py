@@ -33,16 +33,16 @@ class UnlessDeterministic(OneUlpWhenBatched):
 def climbed(runner: Any) -> Attempt:
     scope = Scope([Examples("drawn", IMAGES)], (2, 4), {})  # type: ignore[list-item]
     bench = Bench(runner, 1, IMAGES, (2, 4), Located({}, True, []))
-    (found,) = attempts(climb(bench, scope, math.inf, ["determinism-switch"]))
-    return found
+    (attempt,) = attempts(climb(bench, scope, math.inf, ["determinism-switch"]))
+    return attempt
 
 
 def test_a_switch_that_has_the_property_is_turned_for_each_call_and_put_back() -> None:
     with opened(with_planted(UnlessDeterministic())) as runner:
-        found = climbed(runner)
-        assert found.holds and found.how == "torch.use_deterministic_algorithms(True)"
-        assert found.change == Change(switches={"deterministic_algorithms": True})
-        with changed(runner, found.change, IMAGES) as again:
+        attempt = climbed(runner)
+        assert attempt.holds and attempt.how == "torch.use_deterministic_algorithms(True)"
+        assert attempt.change == Change(switches={"deterministic_algorithms": True})
+        with changed(runner, attempt.change, IMAGES) as again:
             alone = np.concatenate([again.run(image[None]) for image in IMAGES])
             assert again.run(IMAGES).tobytes() == alone.tobytes() != runner.run(IMAGES).tobytes()
             assert isinstance(again, Deployable)
@@ -51,11 +51,11 @@ def test_a_switch_that_has_the_property_is_turned_for_each_call_and_put_back() -
 
 def test_where_none_has_it_all_that_were_turned_are_named() -> None:
     with opened(with_planted(OneUlpWhenBatched())) as runner:
-        found = climbed(runner)
-    assert found.holds is None and found.failed
-    assert "torch.use_deterministic_algorithms(True)" in found.why
-    (record,) = repair_records([found])
-    assert record.state == "fails" and record.note == found.why
+        attempt = climbed(runner)
+    assert attempt.holds is None and attempt.failed
+    assert "torch.use_deterministic_algorithms(True)" in attempt.why
+    (record,) = repair_records([attempt])
+    assert record.state == "fails" and record.note == attempt.why
 
 
 def test_a_library_without_such_switches_is_left_alone() -> None:

@@ -47,8 +47,8 @@ def test_a_rung_keeps_its_contract_on_a_live_network(rung: Rung, bench: Bench) -
     before = bench.runner.run(IMAGES).tobytes()
     tried = climb(bench, scope(), math.inf, [rung.name])
     assert tried and bench.runner.run(IMAGES).tobytes() == before
-    for one in attempts(tried):
-        assert one.why if one.holds is None else one.verified
+    for attempt in attempts(tried):
+        assert attempt.why if attempt.holds is None else attempt.verified
     (record,) = repair_records(attempts(tried))
     assert record.name == rung.name and record.note
     assert record.batch_invariant is not False or "hold" not in record.note  # that word stands before the note
@@ -101,10 +101,10 @@ def test_a_single_image_never_pays_unless_batches_gain(found: Shapes, alone: Can
 
 
 def test_the_cost_of_a_rule_counts_its_calls_and_their_padding() -> None:
-    found = shapes({*range(1, 9)}, seconds=float)
-    assert found.cost(Canonical(size=8, up_to=8, least=2), 1) == 2.0
-    assert found.cost(Canonical(size=4, up_to=4, least=3), 5) == (4 + 3) / 5
-    assert found.cost(Canonical(size=2, up_to=2), 8) == 1.0
+    layer_shapes = shapes({*range(1, 9)}, seconds=float)
+    assert layer_shapes.cost(Canonical(size=8, up_to=8, least=2), 1) == 2.0
+    assert layer_shapes.cost(Canonical(size=4, up_to=4, least=3), 5) == (4 + 3) / 5
+    assert layer_shapes.cost(Canonical(size=2, up_to=2), 8) == 1.0
 
 
 def test_classes_at_two_thread_counts_hold_at_both() -> None:

@@ -69,7 +69,7 @@ def test_a_sealed_network_says_why_and_is_repaired_by_its_calls(tmp_path: Path) 
     assert not isinstance(runner, Watched)
     looked = _as_a_whole(asked, runner, images.read(0, 4), print)
     assert looked.why == "the graph of sealed cannot be looked into: it is sealed"
-    records = {one.name: one for one in repair_records(looked.tried or ())}
+    records = {repair.name: repair for repair in repair_records(looked.tried or ())}
     assert records["pin-shape"].batch_invariant and records["pin-shape"].n_comparisons
     assert records["surgical"].state == records["one-graph"].state == "does-not-apply"
     assert _as_a_whole(replace(asked, repair=False), runner, images.read(0, 4), print).tried is None

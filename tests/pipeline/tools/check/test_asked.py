@@ -140,5 +140,8 @@ def test_an_export_that_failed_is_tried_once_for_all_variants_of_its_graph(monke
     target = Target("torchvision", "swin_t", "swin_t", "random")
     report = run.check_network(CheckRequest(target, ("ort-fp32", "ort-int8"), (2,), 1), 60.0, lambda text: None)
     assert tried == ["ort-fp32"]
-    assert [(one.variant, one.status) for one in report.variants] == [("ort-fp32", "failed"), ("ort-int8", "failed")]
-    assert all("no correct ONNX graph" in one.reason for one in report.variants)
+    assert [(variant.variant, variant.status) for variant in report.variants] == [
+        ("ort-fp32", "failed"),
+        ("ort-int8", "failed"),
+    ]
+    assert all("no correct ONNX graph" in variant.reason for variant in report.variants)

@@ -145,7 +145,7 @@ def test_training_mode_is_named(commands: Commands) -> None:
 
 
 def test_one_of_several_state_dicts_is_chosen_by_its_key(commands: Commands, tmp_path: Path) -> None:
-    state = {name: one.clone() for name, one in architecture("resnet18", 5).state_dict().items()}
+    state = {name: tensor.clone() for name, tensor in architecture("resnet18", 5).state_dict().items()}
     torch.save({"state_dict": state, "state_dict_ema": state}, tmp_path / "two.pth")
     asked = ("check", "two.pth", "--model", "resnet18", "--input-shape", "3x32x32", "--batch-sizes", "2")
     ended = commands(tmp_path, *asked, "--threads", "1", "--state-dict", "state_dict_ema")
@@ -226,9 +226,11 @@ def test_the_users_folder_is_found_for_this_call_only(commands: Commands, tmp_pa
 def test_an_onnx_file_brings_its_shape(commands: Commands, tmp_path: Path) -> None:
     onnx.save(classifier(("n", 3, 8, 8)), tmp_path / "net.onnx")
     ended = commands(tmp_path, "check", "net.onnx", "--batch-sizes", "2,3", "--threads", "1", "--json")
-    (found,) = json.loads(ended.stdout)["variants"]
-    assert (found["variant"], found["status"]) == ("ort-fp32", "measured") and "float32 [3, 8, 8]" in found["inputs"]
-    assert ended.code == (0 if found["verdict"] == "batch-invariant" else 1)
+    (checked,) = json.loads(ended.stdout)["variants"]
+    assert (checked["variant"], checked["status"]) == ("ort-fp32", "measured") and "float32 [3, 8, 8]" in checked[
+        "inputs"
+    ]
+    assert ended.code == (0 if checked["verdict"] == "batch-invariant" else 1)
     wrong = commands(tmp_path, "check", "net.onnx", "--input-shape", "3x9x9")
     assert wrong.code == 2 and "takes images: float32 [n, 3, 8, 8]" in wrong.stderr
     onnx.save(classifier((1, 3, 8, 8)), tmp_path / "one.onnx")
@@ -255,8 +257,8 @@ def test_a_torchvision_name_and_a_checkpoint_in_two_precisions(commands: Command
     assert {fp32["status"], bf16["status"]} == {"measured"} and "random" in fp32["weights"]
     torch.save(_state("squeezenet1_1"), tmp_path / "net.pth")
     file = commands(tmp_path, "check", "net.pth", "--model", "squeezenet1_1", *size, "--json")
-    (found,) = json.loads(file.stdout)["variants"]
-    assert found["weights"].startswith("net.pth")
+    (checked,) = json.loads(file.stdout)["variants"]
+    assert checked["weights"].startswith("net.pth")
 
 
 def _state(model: str) -> dict[str, torch.Tensor]:
@@ -285,7 +287,7 @@ def test_what_is_compiled_says_why_it_is_not_looked_into(commands: Commands) -> 
         f"{HERE}:convolving",
         *("--input-shape", "3x24x24", "--threads", "1", "--batch-sizes", "2", "--variants", "compile-fp32", "--json"),
     )
-    (one,) = json.loads(ended.stdout)["variants"]
-    assert one["status"] == "measured" and ended.code == (0 if one["verdict"] == "batch-invariant" else 1)
-    assert ("which cannot be taken apart" in one["closed"]) == (one["verdict"] == "batch-variant")
-    assert one["first"] is None and one["origins"] == 0
+    (checked,) = json.loads(ended.stdout)["variants"]
+    assert checked["status"] == "measured" and ended.code == (0 if checked["verdict"] == "batch-invariant" else 1)
+    assert ("which cannot be taken apart" in checked["closed"]) == (checked["verdict"] == "batch-variant")
+    assert checked["first"] is None and checked["origins"] == 0

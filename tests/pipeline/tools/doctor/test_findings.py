@@ -42,22 +42,22 @@ HEALTHY = Probes(
 def variants(
     probes: Probes = HEALTHY, flags: frozenset[str] = FLAGS, installed: Mapping[str, str] = INSTALLED
 ) -> dict[str, Finding]:
-    return {one.name: one for one in variant_findings(all_variants(), flags, PINS, installed, probes)}
+    return {finding.name: finding for finding in variant_findings(all_variants(), flags, PINS, installed, probes)}
 
 
-def states(found: Mapping[str, Finding], state: str) -> set[str]:
-    return {name for name, one in found.items() if one.state == state}
+def states(findings: Mapping[str, Finding], state: str) -> set[str]:
+    return {name for name, finding in findings.items() if finding.state == state}
 
 
 def test_on_a_whole_machine_every_variant_is_in_order() -> None:
-    found = variants()
-    assert states(found, "ok") == {row.name for row in all_variants()} and len(found) > 10
+    findings = variants()
+    assert states(findings, "ok") == {row.name for row in all_variants()} and len(findings) > 10
 
 
 def test_an_optional_variant_without_its_package_is_no_fault() -> None:
-    found = variants(installed={name: version for name, version in INSTALLED.items() if name != "torchao"})
-    assert states(found, "limited") == {"int8-pt2e"} and not states(found, "missing")
-    assert found["int8-pt2e"].remedy == "pip install -c requirements.txt torchao==0.18.0"
+    findings = variants(installed={name: version for name, version in INSTALLED.items() if name != "torchao"})
+    assert states(findings, "limited") == {"int8-pt2e"} and not states(findings, "missing")
+    assert findings["int8-pt2e"].remedy == "pip install -c requirements.txt torchao==0.18.0"
     older = variants(installed=INSTALLED | {"torchao": "0.17.0"})["int8-pt2e"]
     assert older.state == "limited" and "0.17.0" in older.text
     required = [replace(row, optional=False) for row in all_variants() if row.name == "int8-pt2e"]
@@ -67,22 +67,22 @@ def test_an_optional_variant_without_its_package_is_no_fault() -> None:
 
 
 def test_a_missing_runtime_takes_its_variants_and_those_made_from_its_graphs() -> None:
-    found = variants(installed={name: version for name, version in INSTALLED.items() if name != "onnxruntime"})
-    assert states(found, "missing") == {row.name for row in all_variants() if row.runtime != "torch"}
-    assert found["ort-int8"].remedy == "pip install -c requirements.txt onnxruntime"
+    findings = variants(installed={name: version for name, version in INSTALLED.items() if name != "onnxruntime"})
+    assert states(findings, "missing") == {row.name for row in all_variants() if row.runtime != "torch"}
+    assert findings["ort-int8"].remedy == "pip install -c requirements.txt onnxruntime"
 
 
 def test_a_runtime_that_dies_is_named_with_its_reason() -> None:
-    found = variants(replace(HEALTHY, clipping=(), errors={"onnxruntime": "its worker was ended by SIGILL"}))
-    assert states(found, "missing") == {row.name for row in all_variants() if row.runtime == "onnxruntime"}
-    assert "SIGILL" in found["ort-fp32"].text
+    findings = variants(replace(HEALTHY, clipping=(), errors={"onnxruntime": "its worker was ended by SIGILL"}))
+    assert states(findings, "missing") == {row.name for row in all_variants() if row.runtime == "onnxruntime"}
+    assert "SIGILL" in findings["ort-fp32"].text
 
 
 def test_engines_that_torch_lacks_or_that_crash() -> None:
     without = TorchSaid({}, ("qnnpack",), {})
     named = {row.name for row in all_variants() if "engine" in row.recipe}
-    found = variants(replace(HEALTHY, torch=without))
-    assert states(found, "missing") == named and "it has qnnpack" in found["int8-x86"].text
+    findings = variants(replace(HEALTHY, torch=without))
+    assert states(findings, "missing") == named and "it has qnnpack" in findings["int8-x86"].text
     crashed = variants(replace(HEALTHY, errors={"fbgemm": "its worker was ended by SIGSEGV"}))
     assert states(crashed, "missing") == {"int8-fbgemm"}
 
@@ -92,8 +92,8 @@ def test_emulated_and_saturating_arithmetic_is_a_reservation() -> None:
     assert states(emulated, "limited") == {row.name for row in all_variants() if row.native_isa}
     assert "fp16" in states(emulated, "limited") and not states(emulated, "missing")
     clipping = replace(HEALTHY, saturates=dict.fromkeys(HEALTHY.saturates, True), clipping=("QLinearConv",))
-    found = variants(clipping)
-    assert states(found, "limited") == {
+    findings = variants(clipping)
+    assert states(findings, "limited") == {
         "int8-fbgemm",
         "int8-x86",
         "int8-onednn",
@@ -101,14 +101,14 @@ def test_emulated_and_saturating_arithmetic_is_a_reservation() -> None:
         "ort-int8",
         "ort-int8-qoperator",
     }
-    assert "reduce_range" in found["int8-fbgemm"].text and "reduce_range" not in found["int8-onednn"].text
+    assert "reduce_range" in findings["int8-fbgemm"].text and "reduce_range" not in findings["int8-onednn"].text
 
 
 def test_what_is_compiled_needs_a_compiler_and_nothing_else_does() -> None:
     compiled = {row.name for row in all_variants() if row.compiled}
-    found = variants(replace(HEALTHY, lacking=("there is no C++ compiler (g++)", "apt-get install g++")))
-    assert states(found, "limited") == compiled and not states(found, "missing")
-    assert {found[name].remedy for name in compiled} == {"apt-get install g++"}
+    findings = variants(replace(HEALTHY, lacking=("there is no C++ compiler (g++)", "apt-get install g++")))
+    assert states(findings, "limited") == compiled and not states(findings, "missing")
+    assert {findings[name].remedy for name in compiled} == {"apt-get install g++"}
     (there,) = compiler_findings(replace(HEALTHY, compiler="g++ 12.2.0"))
     (absent,) = compiler_findings(replace(HEALTHY, lacking=("there is no C++ compiler (g++)", "apt-get install g++")))
     assert (there.state, there.text) == ("ok", "g++ 12.2.0")
@@ -116,13 +116,13 @@ def test_what_is_compiled_needs_a_compiler_and_nothing_else_does() -> None:
 
 
 def test_pins_are_compared_without_the_build_s_suffix() -> None:
-    assert [one.state for one in package_findings(PINS, INSTALLED)] == ["ok"]
+    assert [finding.state for finding in package_findings(PINS, INSTALLED)] == ["ok"]
     other = package_findings(PINS, {**INSTALLED, "torch": "2.12.0+cpu"})
-    assert [(one.name, one.state) for one in other] == [("torch", "limited")]
+    assert [(finding.name, finding.state) for finding in other] == [("torch", "limited")]
     assert "2.12.0+cpu" in other[0].text and PINS["torch"] in other[0].text
     absent = package_findings(PINS, {})
-    assert {one.name for one in absent} == set(PINS)
-    assert [one.state for one in package_findings({}, INSTALLED)] == ["limited"]
+    assert {finding.name for finding in absent} == set(PINS)
+    assert [finding.state for finding in package_findings({}, INSTALLED)] == ["limited"]
 
 
 def test_pins_are_read_from_requirements() -> None:
@@ -131,8 +131,8 @@ def test_pins_are_read_from_requirements() -> None:
 
 
 def test_a_cap_of_the_caller_is_told() -> None:
-    found = isa_findings("AVX2, FMA", {"ONEDNN_MAX_CPU_ISA": "SSE41"}, HEALTHY)
-    assert [(one.name, one.state) for one in found] == [
+    findings = isa_findings("AVX2, FMA", {"ONEDNN_MAX_CPU_ISA": "SSE41"}, HEALTHY)
+    assert [(finding.name, finding.state) for finding in findings] == [
         ("instruction sets", "ok"),
         ("torch", "ok"),
         ("ONEDNN_MAX_CPU_ISA", "limited"),
@@ -156,7 +156,7 @@ def test_a_gpu_is_named_and_a_machine_without_one_is_in_order() -> None:
     [({"A": "1"}, "glibc 2.36", "ok"), ({"A": "2"}, "glibc 2.36", "missing"), ({"A": "1"}, "", "limited")],
 )
 def test_settings_of_workers(wanted: dict[str, str], libc: str, state: str) -> None:
-    assert [one.state for one in settings_findings(wanted, libc, HEALTHY)] == [state]
+    assert [finding.state for finding in settings_findings(wanted, libc, HEALTHY)] == [state]
     assert settings_findings(wanted, libc, Probes()) == []
 
 
@@ -165,12 +165,12 @@ def test_settings_of_workers(wanted: dict[str, str], libc: str, state: str) -> N
     [(None, 16 << 30, ["ok", "ok"]), (1.5, 16 << 30, ["limited", "ok"]), (4.0, 1 << 30, ["ok", "limited"])],
 )
 def test_resources(quota: float | None, memory: int, expected: list[str]) -> None:
-    assert [one.state for one in resource_findings(2, quota, memory)] == expected
+    assert [finding.state for finding in resource_findings(2, quota, memory)] == expected
 
 
 def test_storage() -> None:
-    found = storage_findings([("a", True, 10**12), ("b", True, 10**6), ("c", False, 10**12)])
-    assert [one.state for one in found] == ["ok", "limited", "missing"]
+    findings = storage_findings([("a", True, 10**12), ("b", True, 10**6), ("c", False, 10**12)])
+    assert [finding.state for finding in findings] == ["ok", "limited", "missing"]
 
 
 def test_a_place_that_does_not_exist_yet_is_judged_by_where_it_would_be(tmp_path: Path) -> None:
@@ -196,12 +196,12 @@ def test_this_machine_is_examined_by_real_workers(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(machine, "Workers", lending(launchers))
     said: list[str] = []
-    found = machine.examine(said.append)
+    examined = machine.examine(said.append)
     assert said and not list(tmp_path.iterdir())
-    by_name = {one.name: one for one in found}
+    by_name = {finding.name: finding for finding in examined}
     assert {row.name for row in all_variants()} <= set(by_name)
     assert by_name["fp32"].state == "ok" and by_name["torch"].state in ("ok", "limited")
-    assert all(one.text for one in found)
+    assert all(finding.text for finding in examined)
 
 
 def test_a_torch_that_cannot_be_imported_is_an_answer_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,5 +209,5 @@ def test_a_torch_that_cannot_be_imported_is_an_answer_at_once(tmp_path: Path, mo
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))  # the launcher's children look there first
     probes = machine._probe({"OMP_NUM_THREADS": "1"})
     assert "no torch here" in probes.errors["torch"] and probes.errors["onnxruntime"]
-    found = variants(probes)
-    assert states(found, "missing") >= {"fp32", "int8-x86", "ort-fp32"}
+    findings = variants(probes)
+    assert states(findings, "missing") >= {"fp32", "int8-x86", "ort-fp32"}

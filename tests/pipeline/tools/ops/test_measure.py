@@ -66,31 +66,31 @@ def moved(above: int) -> Kernel:
 
 
 def test_a_planted_ulp_is_counted_at_each_n_and_makes_two_classes() -> None:
-    found = measure_op(SMALL, moved(above=2), ROWS, [2, 3, 4])
-    assert [(at.batch_size, at.elements_differing, at.elements) for at in found.sizes] == [
+    measured = measure_op(SMALL, moved(above=2), ROWS, [2, 3, 4])
+    assert [(at.batch_size, at.elements_differing, at.elements) for at in measured.sizes] == [
         (2, 0, 16),
         (3, 3, 24),
         (4, 4, 32),
     ]
-    assert [at.max_ulp for at in found.sizes] == [0.0, 1.0, 1.0]
-    assert found.classes == [[1, 2], [3, 4]]
-    assert found.repeatable
+    assert [at.max_ulp for at in measured.sizes] == [0.0, 1.0, 1.0]
+    assert measured.classes == [[1, 2], [3, 4]]
+    assert measured.repeatable
 
 
 def test_a_faithful_kernel_has_one_class() -> None:
-    found = measure_op(SMALL, Kernel(lambda rows: rows * np.float32(3)), ROWS, [2, 4])
-    assert found.classes == [[1, 2, 4]] and not any(at.elements_differing for at in found.sizes)
+    measured = measure_op(SMALL, Kernel(lambda rows: rows * np.float32(3)), ROWS, [2, 4])
+    assert measured.classes == [[1, 2, 4]] and not any(at.elements_differing for at in measured.sizes)
 
 
 def test_integers_differ_in_steps() -> None:
-    found = measure_op(SMALL, Kernel(lambda rows: (rows * 10).astype(np.int8) + np.int8(len(rows) > 1)), ROWS, [4])
-    assert found.sizes[0].max_abs == found.sizes[0].max_ulp == 1.0
+    measured = measure_op(SMALL, Kernel(lambda rows: (rows * 10).astype(np.int8) + np.int8(len(rows) > 1)), ROWS, [4])
+    assert measured.sizes[0].max_abs == measured.sizes[0].max_ulp == 1.0
 
 
 def test_a_kernel_that_does_not_repeat_is_named() -> None:
     draws = np.random.default_rng(1)
-    found = measure_op(SMALL, Kernel(lambda rows: rows + draws.standard_normal(rows.shape, np.float32)), ROWS, [2])
-    assert not found.repeatable
+    measured = measure_op(SMALL, Kernel(lambda rows: rows + draws.standard_normal(rows.shape, np.float32)), ROWS, [2])
+    assert not measured.repeatable
 
 
 @pytest.mark.parametrize("arithmetic", ["fp64", "fp32", "bf16", "int8-fbgemm", "int8-x86", "ort-fp32", "ort-int8"])
@@ -116,7 +116,7 @@ def test_every_kernel_gives_one_row_an_image_near_the_float_result(arithmetic: s
 
 
 def test_names_are_unique_and_windows_of_drawn_rows_differ() -> None:
-    assert len({one.name for one in OPERATIONS}) == len(OPERATIONS)
+    assert len({operation.name for operation in OPERATIONS}) == len(OPERATIONS)
     rows = draw_rows(SMALL, 5, np.random.default_rng(0))
     assert len({row.tobytes() for row in rows}) == 5
 
@@ -174,9 +174,9 @@ def test_where_nothing_was_measured_nothing_is_said_of_n() -> None:
     assert "depended on N" not in told and "gave the same bytes" not in told
 
 
-def printed(found: OpsReport) -> str:
+def printed(ops_report: OpsReport) -> str:
     stream = io.StringIO()
-    print_sections(sections(found), stream)
+    print_sections(sections(ops_report), stream)
     return stream.getvalue()
 
 

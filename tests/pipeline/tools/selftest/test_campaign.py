@@ -34,11 +34,11 @@ def test_a_fault_that_cannot_be_planted_is_not_checked_and_the_next_is_found(
 ) -> None:
     monkeypatch.setattr(campaign, "Workers", lending(launchers))
     fault, told = find_fault("swapped-rows"), Told()
-    found = run_selftest([replace(fault, name="no-such-fault"), fault], trials=2, seed=3, progress=told)
-    lost, good = found.outcomes
+    self_test = run_selftest([replace(fault, name="no-such-fault"), fault], trials=2, seed=3, progress=told)
+    lost, good = self_test.outcomes
     assert (lost.state, lost.examined) == ("not checked", None)
     assert "unknown fault 'no-such-fault'" in lost.why
     assert good.state == "found"
-    assert found.innocence is not None and found.innocence.trials == 2 and not found.innocence.accused
+    assert self_test.innocence is not None and self_test.innocence.trials == 2 and not self_test.innocence.accused
     assert abs(told.done - told.planned) < 1e-9
     assert "looking for swapped-rows in pool" in told.labels

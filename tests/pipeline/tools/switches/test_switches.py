@@ -31,10 +31,10 @@ from tests.models.pytorch.small_networks import OneUlpWhenBatched, opened, pixel
 
 
 def of_options(runtime: str) -> list[Any]:
-    return [one for one in switches_of(runtime) if one.options]
+    return [switch for switch in switches_of(runtime) if switch.options]
 
 
-@pytest.mark.parametrize("switch", of_options(TORCH), ids=lambda one: one.name)
+@pytest.mark.parametrize("switch", of_options(TORCH), ids=lambda each: each.name)
 def test_a_switch_of_torch_is_read_back_as_asked_and_put_back(switch: Any) -> None:
     before = read_back()
     with turned(dict(switch.options)) as read:
@@ -42,7 +42,7 @@ def test_a_switch_of_torch_is_read_back_as_asked_and_put_back(switch: Any) -> No
     assert read_back() == before
 
 
-@pytest.mark.parametrize("switch", of_options(ORT), ids=lambda one: one.name)
+@pytest.mark.parametrize("switch", of_options(ORT), ids=lambda each: each.name)
 def test_a_switch_of_onnxruntime_is_read_back_from_the_session(switch: Any) -> None:
     class Runner:
         def __init__(self) -> None:
@@ -64,9 +64,11 @@ def test_mkl_tells_its_mode_where_there_is_mkl() -> None:
 
 
 def test_every_switch_names_a_runtime_of_a_variant_and_a_way_to_ask() -> None:
-    assert len({one.name for one in SWITCHES}) == len(SWITCHES)
-    assert all(asked(one) != "nothing" and one.runtimes for one in SWITCHES) and asked(AS_SHIPPED) == "nothing"
-    assert {one.name for one in switches_of(TORCH, compiled=True)} > {one.name for one in switches_of(TORCH)}
+    assert len({each.name for each in SWITCHES}) == len(SWITCHES)
+    assert all(asked(each) != "nothing" and each.runtimes for each in SWITCHES) and asked(AS_SHIPPED) == "nothing"
+    assert {switch.name for switch in switches_of(TORCH, compiled=True)} > {
+        switch.name for switch in switches_of(TORCH)
+    }
     assert find_variant("fp32").runtime == TORCH and find_variant("ort-fp32").runtime == ORT
 
 
@@ -105,7 +107,7 @@ def report(*results: SwitchResult) -> SwitchesReport:
         threads=2,
         packages={"torch": "2.13"},
     )
-    one = VariantSwitches(
+    variant_switches = VariantSwitches(
         variant="fp32",
         runtime="torch",
         status="measured",
@@ -121,7 +123,7 @@ def report(*results: SwitchResult) -> SwitchesReport:
         weights="random",
         threads=2,
         batch_sizes=[2, 4],
-        variants=[one],
+        variants=[variant_switches],
     )
 
 
@@ -146,20 +148,22 @@ def test_the_table_says_what_was_asked_read_back_and_found() -> None:
     assert rows[5][2] == "failed"
 
 
-def tables(found: SwitchesReport) -> list[tuple[tuple[str | None, ...], ...]]:
-    shown = [block for block in blocks(found) if isinstance(block, Table)]
+def tables(switches_report: SwitchesReport) -> list[tuple[tuple[str | None, ...], ...]]:
+    shown = [block for block in blocks(switches_report) if isinstance(block, Table)]
     assert all(len(row) == len(table.columns) for table in shown for row in table.rows)
     return [table.rows for table in shown]
 
 
 def test_no_word_is_broken_on_a_terminal_of_80_columns() -> None:
     ratio = dict.fromkeys(("1", "16"), Interval(median=1.02, low95=0.97, high95=1.09, n=10))
-    found = report(*(result(one.name, read_back=f"{one.reads}: {one.expected}", ratio=ratio) for one in SWITCHES))
+    switches_report = report(
+        *(result(each.name, read_back=f"{each.reads}: {each.expected}", ratio=ratio) for each in SWITCHES)
+    )
     console = Console(width=80)
     with console.capture() as kept:
-        console.print(Group(*(to_renderable(block) for block in blocks(found) if isinstance(block, Table))))
+        console.print(Group(*(to_renderable(block) for block in blocks(switches_report) if isinstance(block, Table))))
     shown = kept.get().split()
-    every = [text for rows in tables(found) for row in rows for text in row if text]
+    every = [text for rows in tables(switches_report) for row in rows for text in row if text]
     assert {word for text in every for word in text.split()} <= {*shown}
 
 

@@ -55,7 +55,7 @@ def variant(
     **more: Any,
 ) -> VariantResult:
     """A measured variant with the fingerprints and comparisons of a fake network."""
-    found = evidence or run(network or faithful(ROWS))
+    seen = evidence or run(network or faithful(ROWS))
     decided = DecidedBy(inputs="seed", condition=condition, batch_size=4, why="what was seen.")
     by_inputs = InputsVerdict(
         inputs="seed",
@@ -68,8 +68,8 @@ def variant(
     )
     fields: dict[str, Any] = {
         "by_inputs": [by_inputs],
-        "fingerprints": fingerprints(found, condition),
-        "comparisons": comparisons(found, found, None, condition),
+        "fingerprints": fingerprints(seen, condition),
+        "comparisons": comparisons(seen, seen, None, condition),
     }
     return result(name, verdict, **(fields | more))
 
@@ -82,9 +82,9 @@ def compared(a: Study, b: Study, rows_a: Outputs = nothing, rows_b: Outputs = no
     return compare_runs(a, b, rows_a, rows_b)
 
 
-def only_set(found: RunComparison) -> SetCompared:
-    (one,) = found.sets
-    return one
+def only_set(comparison: RunComparison) -> SetCompared:
+    (compared_set,) = comparison.sets
+    return compared_set
 
 
 def stored(folder: Path, evidence: Evidence, name: str = "fp32") -> Outputs:
@@ -93,11 +93,11 @@ def stored(folder: Path, evidence: Evidence, name: str = "fp32") -> Outputs:
 
 
 def test_a_run_agrees_with_itself() -> None:
-    one = study(variant(), variant("bf16", one_ulp_when_batched(ROWS), "batch-variant"))
-    found = compared(one, one)
-    assert found.portable == ["fp32", "bf16"]  # batch-variant, yet the same everywhere
-    assert not found.differences and not found.changes and not found.left_out
-    assert [(one.n_outputs, one.n_equal) for one in found.sets] == [(3, 3), (3, 3)]
+    run_study = study(variant(), variant("bf16", one_ulp_when_batched(ROWS), "batch-variant"))
+    comparison = compared(run_study, run_study)
+    assert comparison.portable == ["fp32", "bf16"]  # batch-variant, yet the same everywhere
+    assert not comparison.differences and not comparison.changes and not comparison.left_out
+    assert [(compared_set.n_outputs, compared_set.n_equal) for compared_set in comparison.sets] == [(3, 3), (3, 3)]
 
 
 def test_other_bytes_are_measured_where_both_runs_kept_their_rows(tmp_path: Path) -> None:
@@ -105,12 +105,16 @@ def test_other_bytes_are_measured_where_both_runs_kept_their_rows(tmp_path: Path
     moved[2, 1] += np.float32(0.5)
     before, after = run(faithful(ROWS)), run(faithful(moved))
     a, b = study(variant(evidence=before)), study(variant(evidence=after))
-    found = only_set(compared(a, b, stored(tmp_path / "a", before), stored(tmp_path / "b", after)))
-    assert (found.same_bytes, found.n_equal, found.n_outputs) == (False, 0, 3)
-    assert found.apart is not None
-    assert (found.apart.n_images, found.apart.n_images_equal, found.apart.n_elements_differing) == (6, 5, 1)
-    assert found.apart.max_abs == float(np.abs(np.float64(moved[2, 1]) - np.float64(ROWS[2, 1])))
-    assert NO_EVIDENCE not in found.notes
+    compared_set = only_set(compared(a, b, stored(tmp_path / "a", before), stored(tmp_path / "b", after)))
+    assert (compared_set.same_bytes, compared_set.n_equal, compared_set.n_outputs) == (False, 0, 3)
+    assert compared_set.apart is not None
+    assert (
+        compared_set.apart.n_images,
+        compared_set.apart.n_images_equal,
+        compared_set.apart.n_elements_differing,
+    ) == (6, 5, 1)
+    assert compared_set.apart.max_abs == float(np.abs(np.float64(moved[2, 1]) - np.float64(ROWS[2, 1])))
+    assert NO_EVIDENCE not in compared_set.notes
 
 
 @pytest.mark.parametrize("which", ["absent", "damaged", "of another run"])
@@ -125,8 +129,8 @@ def test_without_trusted_evidence_the_distance_is_not_made_up(tmp_path: Path, wh
     else:
         write_evidence(file, run(faithful(2 * ROWS)))
     a, b = study(variant(evidence=before)), study(variant(evidence=after))
-    found = only_set(compared(a, b, stored(tmp_path / "a", before), rows_b))
-    assert (found.same_bytes, found.apart, found.notes) == (False, None, (NO_EVIDENCE,))
+    compared_set = only_set(compared(a, b, stored(tmp_path / "a", before), rows_b))
+    assert (compared_set.same_bytes, compared_set.apart, compared_set.notes) == (False, None, (NO_EVIDENCE,))
 
 
 def test_a_name_in_a_report_opens_no_folder_elsewhere(tmp_path: Path) -> None:
@@ -162,37 +166,41 @@ def test_singles_of_which_one_run_repeated_fewer_are_of_the_same_images_all_the_
 
 def test_runs_that_differ_as_wholes_in_threads_are_matched_across_them() -> None:
     one, two = (Condition(threads=n, image_size=8) for n in (1, 2))
-    found = compared(study(variant(condition=one)), study(variant(condition=two)))
-    assert only_set(found).same_bytes is True
-    assert [(d.what, d.a, d.b) for d in found.differences] == [("threads", "1", "2")]
+    comparison = compared(study(variant(condition=one)), study(variant(condition=two)))
+    assert only_set(comparison).same_bytes is True
+    assert [(d.what, d.a, d.b) for d in comparison.differences] == [("threads", "1", "2")]
 
 
 def test_conditions_that_one_run_has_alone_are_named_and_not_matched() -> None:
     one, two, three = (Condition(threads=n, image_size=8) for n in (1, 2, 3))
     marks = [*fingerprints(run(faithful(ROWS)), one), *fingerprints(run(faithful(ROWS)), two)]
     others = [*fingerprints(run(faithful(ROWS)), one), *fingerprints(run(faithful(-ROWS)), three)]
-    found = only_set(compared(study(variant(fingerprints=marks)), study(variant(fingerprints=others))))
-    assert (found.same_bytes, found.n_outputs) == (True, 3)
-    assert found.notes == ("1 condition only in run A", "1 condition only in run B")
+    compared_set = only_set(compared(study(variant(fingerprints=marks)), study(variant(fingerprints=others))))
+    assert (compared_set.same_bytes, compared_set.n_outputs) == (True, 3)
+    assert compared_set.notes == ("1 condition only in run A", "1 condition only in run B")
 
 
 def test_a_variant_without_outputs_in_one_run_says_so() -> None:
-    found = only_set(compared(study(variant()), study(variant(fingerprints=[]))))
-    assert (found.same_bytes, found.n_outputs, found.notes) == (None, 0, ("outputs only in run A",))
+    compared_set = only_set(compared(study(variant()), study(variant(fingerprints=[]))))
+    assert (compared_set.same_bytes, compared_set.n_outputs, compared_set.notes) == (
+        None,
+        0,
+        ("outputs only in run A",),
+    )
 
 
 def test_another_scope_is_said_beside_the_verdict() -> None:
     wide = run(faithful(ROWS), batch_sizes=(2, 3, 4))
-    found = compared(study(variant()), study(variant(evidence=wide, verdict="batch-variant")))
-    assert "N = 3 only in run B" in only_set(found).notes
-    assert "N = 3 only in run B" in found.regressions[0].note
+    comparison = compared(study(variant()), study(variant(evidence=wide, verdict="batch-variant")))
+    assert "N = 3 only in run B" in only_set(comparison).notes
+    assert "N = 3 only in run B" in comparison.regressions[0].note
 
 
 @pytest.mark.parametrize("before", VERDICTS)
 @pytest.mark.parametrize("after", VERDICTS)
 def test_a_verdict_that_got_worse_is_a_regression_and_nothing_else_is(before: Verdict, after: Verdict) -> None:
-    found = compared(study(variant(verdict=before)), study(variant(verdict=after)))
-    verdicts = [change for change in found.changes if change.what == "verdict"]
+    comparison = compared(study(variant(verdict=before)), study(variant(verdict=after)))
+    verdicts = [change for change in comparison.changes if change.what == "verdict"]
     worse = VERDICTS.index(after) > VERDICTS.index(before)
     assert [(c.a, c.b, c.kind) for c in verdicts] == (
         [] if before == after else [(before, after, "regression" if worse else "improvement")]
@@ -204,8 +212,8 @@ def test_a_verdict_that_got_worse_is_a_regression_and_nothing_else_is(before: Ve
 @pytest.mark.parametrize("status", ["unavailable", "failed"])
 def test_a_variant_that_can_no_longer_be_had_is_a_regression(status: str) -> None:
     gone = VariantResult(name="fp32", runtime="torch", precision="fp32", status=status, reason="no engine")  # type: ignore[arg-type]
-    found = compared(study(variant()), study(gone))
-    (change,) = [c for c in found.changes if c.what == "status"]
+    comparison = compared(study(variant()), study(gone))
+    (change,) = [c for c in comparison.changes if c.what == "status"]
     assert (change.kind, change.a, change.b, change.note) == ("regression", "measured", status, "no engine")
     back = compared(study(gone), study(variant()))
     assert [c.kind for c in back.changes if c.what == "status"] == ["improvement"]
@@ -215,8 +223,8 @@ def test_what_a_budget_left_out_is_no_regression() -> None:
     fields: Any = {"name": "bf16", "runtime": "torch", "precision": "bf16", "status": "unavailable"}
     gone = VariantResult(**fields, reason="left out: too few seconds")
     whole, short = study(variant(), variant("bf16")), study(variant(), gone, left_out=["bf16", "explanation"])
-    found = compared(decided(whole, "bf16"), decided(short, None))
-    assert [(c.kind, c.what, c.a, c.b, c.note) for c in found.changes] == [
+    comparison = compared(decided(whole, "bf16"), decided(short, None))
+    assert [(c.kind, c.what, c.a, c.b, c.note) for c in comparison.changes] == [
         ("other", "policy", "met by bf16", "not met", "run B left out bf16: --budget gave no time"),
         ("other", "status", "measured", "left out by --budget", "left out: too few seconds"),
     ]
@@ -259,29 +267,29 @@ def test_an_accuracy_drop_regresses_only_from_met_to_not_met(before: str | None,
     assert not [c for c in compared(a, other_set).changes if c.what == "accuracy drop"]
 
 
-def decided(one: Study, chosen: str | None, **policy: Any) -> Study:
-    assert one.recommendation is not None
-    asked = one.recommendation.policy.model_copy(update=policy)
+def decided(made_by: Study, chosen: str | None, **policy: Any) -> Study:
+    assert made_by.recommendation is not None
+    asked = made_by.recommendation.policy.model_copy(update=policy)
     made = Recommendation(policy=asked, chosen=chosen, because=[describe(asked)], rejected=[], ties=[], pareto=[])
-    return one.model_copy(update={"recommendation": made})
+    return made_by.model_copy(update={"recommendation": made})
 
 
 def test_a_policy_no_longer_met_is_a_regression_under_the_same_policy_only() -> None:
-    one = study(variant())
-    lost = compared(decided(one, "fp32"), decided(one, None))
+    run_study = study(variant())
+    lost = compared(decided(run_study, "fp32"), decided(run_study, None))
     assert [(c.what, c.kind) for c in lost.changes] == [("policy", "regression")]
-    assert [(c.what, c.kind) for c in compared(decided(one, None), decided(one, "fp32")).changes] == [
+    assert [(c.what, c.kind) for c in compared(decided(run_study, None), decided(run_study, "fp32")).changes] == [
         ("policy", "improvement")
     ]
-    stricter = compared(decided(one, "fp32"), decided(one, None, max_latency_ms=1.0))
+    stricter = compared(decided(run_study, "fp32"), decided(run_study, None, max_latency_ms=1.0))
     assert not stricter.regressions
     assert "the policies differ" in stricter.changes[0].note
     assert ("policy: max_latency_ms", "null", "1.0") in [(d.what, d.a, d.b) for d in stricter.differences]
 
 
 def test_two_that_a_run_calls_as_good_are_named_so() -> None:
-    one = study(variant())
-    before, after = decided(one, "fp32"), decided(one, "ort-fp32")
+    run_study = study(variant())
+    before, after = decided(run_study, "fp32"), decided(run_study, "ort-fp32")
     assert after.recommendation is not None
     unsure = {"runner_up": "fp32", "sureness": Sureness(share=0.6, resamples=100)}
     after = after.model_copy(update={"recommendation": after.recommendation.model_copy(update=unsure)})
@@ -305,8 +313,8 @@ def test_a_range_that_fails_where_it_held_is_a_regression(before: Range, after: 
 
 def test_cost_is_listed_where_intervals_do_not_meet_and_never_gates() -> None:
     slow, slower = variant(per_second=100, latency_ms=10), variant(per_second=50, latency_ms=10.1)
-    found = compared(study(slow), study(slower))
-    assert [(c.what, c.kind) for c in found.changes] == [("throughput at N = 8", "other")]
+    comparison = compared(study(slow), study(slower))
+    assert [(c.what, c.kind) for c in comparison.changes] == [("throughput at N = 8", "other")]
     once = slower.model_copy(
         update={"cost": slower.cost and slower.cost.model_copy(update={"latency_ms": interval(99, None)})}
     )
@@ -320,8 +328,8 @@ def test_environment_comes_before_configuration() -> None:
         environment=a.environment.model_copy(update={"cpu": "other", "packages": {"torch": "2.14.0"}}),
         config={**a.config, "batch_sizes": [2]},
     )
-    found = [(d.group, d.what, d.a, d.b) for d in compared(a, b).differences]
-    assert found == [
+    differences = [(d.group, d.what, d.a, d.b) for d in compared(a, b).differences]
+    assert differences == [
         ("environment", "cpu", "AMD EPYC 9R14", "other"),
         ("environment", "version: torch", "2.13.0+cpu", "2.14.0"),
         ("environment", "version: onnxruntime", "1.32.0", "absent"),
@@ -343,25 +351,25 @@ def test_runs_without_a_common_input_set_are_refused_and_others_restricted() -> 
     with pytest.raises(UsageError, match="share no input set"):
         compared(a, a.model_copy(update={"inputs": [other]}))
     more = SEED.model_copy(update={"name": "mine", "sha256": "11" * 32})
-    found = compared(a, a.model_copy(update={"inputs": [SEED, more]}))
-    assert found.left_out == ["inputs mine: no set of the same content in run A"]
-    assert [one.inputs for one in found.sets] == ["seed"]
+    comparison = compared(a, a.model_copy(update={"inputs": [SEED, more]}))
+    assert comparison.left_out == ["inputs mine: no set of the same content in run A"]
+    assert [compared_set.inputs for compared_set in comparison.sets] == ["seed"]
 
 
 def test_a_set_is_known_by_its_content_not_by_its_name() -> None:
     renamed = SEED.model_copy(update={"name": "folder"})
     there = variant(evidence=run(faithful(ROWS), inputs="folder"))
     moved = there.model_copy(
-        update={"by_inputs": [one.model_copy(update={"inputs": "folder"}) for one in there.by_inputs]}
+        update={"by_inputs": [set_verdict.model_copy(update={"inputs": "folder"}) for set_verdict in there.by_inputs]}
     )
-    found = compared(study(variant()), study(moved, inputs=[renamed]))
-    assert (only_set(found).same_bytes, only_set(found).verdict_b) == (True, "batch-invariant")
+    comparison = compared(study(variant()), study(moved, inputs=[renamed]))
+    assert (only_set(comparison).same_bytes, only_set(comparison).verdict_b) == (True, "batch-invariant")
 
 
 def test_variants_of_one_run_only_are_named() -> None:
-    found = compared(study(variant(), variant("bf16")), study(variant(), variant("fp16")))
-    assert found.left_out == ["bf16: only in run A", "fp16: only in run B"]
-    assert not found.regressions
+    comparison = compared(study(variant(), variant("bf16")), study(variant(), variant("fp16")))
+    assert comparison.left_out == ["bf16: only in run A", "fp16: only in run B"]
+    assert not comparison.regressions
 
 
 def test_nan_is_farther_than_any_number(tmp_path: Path) -> None:
@@ -372,5 +380,7 @@ def test_nan_is_farther_than_any_number(tmp_path: Path) -> None:
 
     before, after = run(faithful(ROWS)), run(spoilt)
     a, b = study(variant(evidence=before)), study(variant(evidence=after))
-    found = only_set(compared(a, b, stored(tmp_path / "a", before), stored(tmp_path / "b", after)))
-    assert found.apart is not None and np.isnan(found.apart.max_abs) and found.apart.batch_size == 2
+    compared_set = only_set(compared(a, b, stored(tmp_path / "a", before), stored(tmp_path / "b", after)))
+    assert (
+        compared_set.apart is not None and np.isnan(compared_set.apart.max_abs) and compared_set.apart.batch_size == 2
+    )

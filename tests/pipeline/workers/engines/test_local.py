@@ -34,8 +34,8 @@ def work(payload: dict[str, Any], emit: Any) -> tuple[float, float]:
 @pytest.fixture
 def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workers]:
     monkeypatch.setattr(execute, "PRELOAD", "json")
-    with Workers(timeout_s=ENDS_S) as found:
-        yield found
+    with Workers(timeout_s=ENDS_S) as pool:
+        yield pool
 
 
 class Log:

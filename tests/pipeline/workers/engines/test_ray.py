@@ -34,12 +34,12 @@ def study(home: Path, out: str, *argv: str) -> subprocess.CompletedProcess[str]:
 
 def evidence(folder: Path) -> dict[str, Any]:
     """All that must be the same wherever it was gathered: every row of every pass, by file."""
-    found = {}
+    by_file = {}
     for file in sorted(folder.glob("evidence/*/*.safetensors")):
-        one = read_evidence(file)
-        rows = {p.id: one.outputs(p).tobytes() for p in one.passes}
-        found[f"{file.parent.name}/{file.name}"] = (one.machine, one.singles.dtype, rows)
-    return found
+        evidence_read = read_evidence(file)
+        rows = {p.id: evidence_read.outputs(p).tobytes() for p in evidence_read.passes}
+        by_file[f"{file.parent.name}/{file.name}"] = (evidence_read.machine, evidence_read.singles.dtype, rows)
+    return by_file
 
 
 @contextmanager
@@ -50,13 +50,13 @@ def cluster() -> Iterator[tuple[Any, Any]]:
     os.environ.update(token, RAY_USAGE_STATS_ENABLED="0")  # before Ray is imported, which reads the mode once
     from ray.cluster_utils import Cluster  # type: ignore[import-not-found, unused-ignore]
 
-    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    ray_cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:
-        mortal = found.add_node(num_cpus=1)
-        found.add_node(num_cpus=1, env_vars={"MKL_CBWR": "COMPATIBLE"})  # other bits: no machine of this study
-        yield found, mortal
+        mortal = ray_cluster.add_node(num_cpus=1)
+        ray_cluster.add_node(num_cpus=1, env_vars={"MKL_CBWR": "COMPATIBLE"})  # other bits: no machine of this study
+        yield ray_cluster, mortal
     finally:
-        found.shutdown()
+        ray_cluster.shutdown()
         os.environ.clear()
         os.environ.update(before)
 
@@ -76,7 +76,7 @@ def test_a_cluster_that_loses_a_node_gives_the_evidence_of_one_machine(tmp_path:
         _, said = running.communicate(timeout=ENDS_S)
     assert running.returncode == here.returncode, said.decode()
     warnings = json.loads((tmp_path / "there" / "report.json").read_text())["warnings"]
-    (warned,) = (one["text"] for one in warnings if one["code"] == "other-machine")
+    (warned,) = (warning["text"] for warning in warnings if warning["code"] == "other-machine")
     assert "MKL_CBWR=COMPATIBLE there" in warned
     expected = evidence(tmp_path / "here")
     assert len(expected) == 2 * 2
@@ -119,12 +119,12 @@ def test_files_are_read_in_place_where_they_are_the_same_and_copied_where_not(
     for path, content in ((file, b"pixels"), (folder / "weights", b"1"), (folder / "inside" / "graph", b"2")):
         path.write_bytes(content)
     sent = [Shipped.of(path, secrets.token_hex(32), put) for path in (file, folder)]
-    assert [one.here(stored.__getitem__, token) for one in sent] == [str(file), str(folder)]
+    assert [shipped.here(stored.__getitem__, token) for shipped in sent] == [str(file), str(folder)]
     file.write_bytes(b"others")
     (folder / "weights").unlink()
-    image, artifact = (Path(one.here(stored.__getitem__, token)) for one in sent)
+    image, artifact = (Path(shipped.here(stored.__getitem__, token)) for shipped in sent)
     assert image.read_bytes() == b"pixels"
-    assert {str(one.relative_to(artifact)): one.read_bytes() for one in artifact.rglob("*") if one.is_file()} == {
+    assert {str(file.relative_to(artifact)): file.read_bytes() for file in artifact.rglob("*") if file.is_file()} == {
         "weights": b"1",
         "inside/graph": b"2",
     }
