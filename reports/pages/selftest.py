@@ -33,10 +33,8 @@ def _row(outcome: Outcome) -> Row:
 
 def _evidence(outcome: Outcome) -> list[Line]:
     explanation = outcome.examined and outcome.examined.explained
-    causes = explanation["causes"] if explanation else []
-    return [
-        line(Code(outcome.fault.name), f", {cause['name']} {cause['verdict']}: {cause['evidence']}") for cause in causes
-    ]
+    causes = explanation.causes if explanation else ()
+    return [line(Code(outcome.fault.name), f", {cause.name} {cause.verdict}: {cause.evidence}") for cause in causes]
 
 
 def _innocence(test: SelfTest) -> list[Block]:
