@@ -21,7 +21,7 @@ def main(argv: list[str]) -> int:
     _prepare_streams()
     stopping.listen()
     try:
-        code = int(_dispatch(argv, talk))
+        code = int(_heard(argv, talk))
         sys.stdout.flush()
         return code
     except UsageError as error:
@@ -58,6 +58,20 @@ def main(argv: list[str]) -> int:
 def command() -> NoReturn:
     """The installed command ``isobatch``."""
     sys.exit(main(sys.argv[1:]))
+
+
+def _heard(argv: list[str], talk: Namespace) -> int:
+    """As ``_dispatch``. What a library made of a signal is that signal: numpy's import makes ImportError of it."""
+    try:
+        return _dispatch(argv, talk)
+    except Exception as error:
+        try:
+            stopping.look()
+        except BaseException as stop:
+            for note in getattr(error, "__notes__", ()):
+                stop.add_note(note)
+            raise
+        raise
 
 
 def _dispatch(argv: list[str], talk: Namespace) -> int:

@@ -75,7 +75,7 @@ def test_what_proves_nothing_is_not_judged(variant: VariantResult, says: str) ->
     found = answer([variant])
     assert found.verdict is None
     assert (found.by_variant[0].invariant, found.by_variant[0].why) == (None, says)
-    assert found.sentence == "No answer: v could not be judged."
+    assert found.sentence == f"No answer: v could not be judged. {says}"
     assert answer([variant, SAME]).sentence.endswith("Not judged: v.")
 
 
