@@ -36,6 +36,12 @@ def planted() -> nn.Module:
     return with_planted(OneUlpWhenBatched()).eval()
 
 
+def test_examples_that_are_not_finite_themselves_are_told() -> None:
+    unclean = IMAGES.copy()
+    unclean[1, 0, 0, 0] = np.nan
+    assert "1 of them hold such values as they are given" in compare_batch_invariance(planted(), unclean).reason
+
+
 def outputs(network: nn.Module, n: int) -> bytes:
     with torch.inference_mode():
         return network(torch.tensor(IMAGES[:n])).numpy().tobytes()
