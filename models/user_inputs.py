@@ -74,8 +74,9 @@ def _array(value: Any, which: str) -> NDArray[Any]:
     except ValueError as error:  # rows of different lengths
         raise TypeError(f"input {which} is no array ({error}): give {_EXPECTED}".replace("  ", " ")) from None
     if made.dtype.kind not in "fiub" or made.ndim == 0 or np.ndim(value) == 0:
-        kind = type(value).__name__ if made.dtype.kind not in "fiub" else f"single {made.dtype}"
-        raise TypeError(f"input {which} is a {kind}: give {_EXPECTED}".replace("  ", " "))
+        of = f"array of {made.dtype}" if np.ndim(value) else type(value).__name__
+        kind = f"a single {made.dtype}" if made.dtype.kind in "fiub" else f"a{'n' * of.startswith('array')} {of}"
+        raise TypeError(f"input {which} is {kind}: give {_EXPECTED}".replace("  ", " "))
     return made.astype(np.float32) if made.dtype.kind == "f" and made.dtype != np.float64 else made
 
 

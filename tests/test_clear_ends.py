@@ -15,8 +15,10 @@ import pytest
 from onnx import TensorProto, helper
 
 import run
+from isobatch import program
 from isobatch.pipeline.inputs.folder import list_pictures
 from isobatch.pipeline.records.errors import UNANSWERED, StoreError, no_room
+from isobatch.pipeline.workers import stopping
 from isobatch.pipeline.workers.pool import Workers
 from tests.faulty.studies import interruptible, report
 from tests.in_process import Commands
@@ -160,6 +162,30 @@ def test_that_a_command_goes_on_is_said_only_where_it_does(home: Path, argv: tup
     _, stderr = started.communicate(timeout=ENDS_S)
     assert started.returncode == 130
     assert stderr.decode().splitlines()[-1].endswith(said)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_what_a_library_makes_of_a_signal_is_that_signal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: signal.Signals, code: int
+) -> None:
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+
+    def importing(*_: Any) -> int:
+        try:
+            signal.raise_signal(number)
+        except BaseException as stop:  # as numpy's import of its own parts does
+            raise ImportError("the C-extensions failed") from stop
+        return 0
+
+    monkeypatch.setattr(program, "_dispatch", importing)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert run.main(["--variants", "fp32"]) == code
+    finally:
+        stopping.listen()
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    assert capsys.readouterr().err.splitlines()[-1].endswith("the same command starts anew")
 
 
 def test_a_report_with_variants_of_another_version_can_be_decided_again(home: Path, commands: Commands) -> None:

@@ -47,7 +47,9 @@ def _claim(parts: Sequence[InvarianceAnswer]) -> tuple[Literal["yes", "no", "dep
     if other:
         return "no", f"No: {listed(other)} {changed}"
     if parts:
-        return None, f"No answer: {listed(part.variant for part in parts)} could not be judged"
+        whys = {part.why.rstrip(".") for part in parts}
+        reason = f". {whys.pop()}" if len(whys) == 1 else ""
+        return None, f"No answer: {listed(part.variant for part in parts)} could not be judged{reason}"
     return None, "No answer: no int8 variant was asked for"
 
 

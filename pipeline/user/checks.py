@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from isobatch.models.registry import load
+from isobatch.models.spec.batches import parts_of
 from isobatch.pipeline.evidence.rows import all_alike, non_finite_rows, row_digests
 from isobatch.pipeline.records.wording import counted
 from isobatch.pipeline.user.noted import Leaves, Rows, Seen, batch_size, batches, classes_over, flat, note
@@ -83,6 +84,8 @@ def compared(
     say("every example alone")
     singles = _all_alone(runner, rows)
     if reason := _not_finite(singles):
+        given = len({row for part in parts_of(rows).values() for row in _bad(part)})
+        reason += f"; {given} of them hold such values as they are given: clean those" if given else ""
         return Compared(result("invalid", {}, reason), singles)
     seen: dict[int, Seen] = {}
     probed = {n for n in scope if n & (n - 1) == 0} | {largest}
@@ -123,10 +126,15 @@ def _all_alone(runner: ComparedNetwork, rows: Rows) -> Leaves:
 
 def _not_finite(singles: Leaves) -> str:
     for place, values in singles.items():
-        if values.dtype.kind in "fcV" and (bad := len(non_finite_rows(flat(values)))):
+        if bad := len(_bad(values)):
             where = f" in output {place!r}" if place else ""
             return f"{bad} of {counted(len(values), 'example')} give NaN or infinite values{where}, alone"
     return ""
+
+
+def _bad(values: Rows) -> list[int]:
+    """Which rows hold a NaN or an infinity."""
+    return non_finite_rows(flat(values)).tolist() if values.dtype.kind in "fcV" else []
 
 
 def _at(runner: ComparedNetwork, rows: Rows, n: int, singles: Leaves, probes: int, sparing: bool) -> Seen:

@@ -36,6 +36,12 @@ def planted() -> nn.Module:
     return with_planted(OneUlpWhenBatched()).eval()
 
 
+def test_examples_that_are_not_finite_themselves_are_told() -> None:
+    unclean = IMAGES.copy()
+    unclean[1, 0, 0, 0] = np.nan
+    assert "1 of them hold such values as they are given" in compare_batch_invariance(planted(), unclean).reason
+
+
 def outputs(network: nn.Module, n: int) -> bytes:
     with torch.inference_mode():
         return network(torch.tensor(IMAGES[:n])).numpy().tobytes()
@@ -103,6 +109,7 @@ def test_without_time_it_says_so() -> None:
         (planted, IMAGES, [2.5], TypeError, r"batch_sizes=\[2.5\].*whole numbers"),
         (planted, IMAGES, 4, TypeError, "batch_sizes=4.*whole numbers"),
         (planted, "pictures", None, TypeError, "is a str: give an array"),
+        (planted, np.array(["a", "b"]), None, TypeError, "is an array of <U1: give an array"),
         (planted, {"x": IMAGES, "y": IMAGES[:3]}, None, ValueError, "different lengths"),
         (planted, {"pictures": IMAGES}, None, TypeError, "cannot be run on 1 of these examples .*unexpected keyword"),
         (lambda: 3, IMAGES, None, TypeError, "cannot open a int"),

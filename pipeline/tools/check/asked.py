@@ -65,7 +65,7 @@ def target_of(network: str, model: str | None, weights: str | None) -> Target:
             raise UsageError("network", f"{network} is a network already: leave out --model {model}")
         return Target("timm", network, network, weights or "auto")
     path = Path(network)
-    if path.is_dir() and (model or "/" in network):
+    if path.is_dir() and (model or not network.isidentifier()):
         raise UsageError("network", in_folder(path))
     if path.suffix.lower() == ".onnx":
         _require_file(path)
@@ -73,7 +73,7 @@ def target_of(network: str, model: str | None, weights: str | None) -> Target:
     if path.suffix.lower() in _OTHER:
         text = f"{network} is neither an ONNX file nor weights of torch's: export the network that it is of to ONNX"
         raise UsageError("network", text)
-    if path.is_file() or path.suffix or "/" in network:
+    if (path.exists() and not path.is_dir()) or path.suffix or "/" in network:
         _require_file(path)
         if weights:
             raise UsageError("network", f"{network} is a file of weights, and --weights names others: give one of them")
@@ -124,6 +124,6 @@ def _require_file(path: Path) -> None:
     if not path.is_file():
         raise UsageError(
             "network",
-            f"no file {path}: NETWORK is a torchvision name, timm:NAME, package.module:factory, an ONNX file or a file "
-            "of weights",
+            f"no {'regular file' if path.exists() else 'file'} {path}: NETWORK is a torchvision name, timm:NAME, "
+            "package.module:factory, an ONNX file or a file of weights",
         )

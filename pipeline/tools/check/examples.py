@@ -79,7 +79,10 @@ def read(
 
 def _arrays(path: Path, count: int, view: View | None, axes: Mapping[str, int]) -> Rows:
     try:
-        parts = {name: np.moveaxis(part, axes.get(name, 0), 0)[:count] for name, part in loaded(path).items()}
+        parts = {
+            name: np.moveaxis(part, axes.get(name, 0), 0)[:count] if part.ndim else part
+            for name, part in loaded(path).items()
+        }
         cut = {name: _values(part, view) for name, part in parts.items()}
         rows: Rows = load("isobatch.models.user_inputs:as_rows")(cut.get("", cut))
     except InputError as error:

@@ -75,7 +75,7 @@ def test_what_proves_nothing_is_not_judged(variant: VariantResult, says: str) ->
     answer_record = answer([variant])
     assert answer_record.verdict is None
     assert (answer_record.by_variant[0].invariant, answer_record.by_variant[0].why) == (None, says)
-    assert answer_record.sentence == "No answer: v could not be judged."
+    assert answer_record.sentence == f"No answer: v could not be judged. {says}"
     assert answer([variant, SAME]).sentence.endswith("Not judged: v.")
 
 

@@ -30,6 +30,9 @@ def test_each_kind_of_network_is_told_by_its_name(tmp_path: Path) -> None:
     [
         ("no/such.onnx", None, None, "no file"),
         ("net.pth", "resnet18", None, "no file"),
+        ("", None, None, "is a folder"),
+        (".", None, None, "is a folder"),
+        ("/dev/null", None, None, "no regular file"),
         ("my.nets:tiny", "resnet18", None, "--model is for torchvision's networks"),
         ("my.nets:tiny", None, "random", "--weights is for torchvision's networks"),
         ("resnet18", "resnet18", None, "--model goes with a file of weights"),

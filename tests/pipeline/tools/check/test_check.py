@@ -82,6 +82,9 @@ def test_arrays_are_read_from_every_kind_of_file(commands: Commands, tmp_path: P
     assert json.loads(given.stdout)["variants"][0]["inputs"].endswith("given.safetensors of images float32 [3, 4, 4]")
     damaged = commands(ROOT, *asked, "--inputs", str(tmp_path / "damaged.npz"))
     assert damaged.code == 2 and "error [check-inputs]" in damaged.stderr and "no readable arrays" in damaged.stderr
+    np.save(tmp_path / "single.npy", np.float32(3))
+    single = commands(ROOT, *asked, "--inputs", str(tmp_path / "single.npy"))
+    assert single.code == 2 and "is a single float32: give an array" in single.stderr
 
 
 @pytest.mark.parametrize(
