@@ -15,10 +15,10 @@ from isobatch.pipeline.prepare.artifacts import build_artifacts
 from isobatch.pipeline.prepare.network import prepare_network
 from isobatch.pipeline.prepare.run_folder import open_run
 from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.processes.engines.local import LocalEngine
+from isobatch.pipeline.processes.pool import Workers
 from isobatch.pipeline.records.study import Timing
 from isobatch.pipeline.storage.places import cache_root
-from isobatch.pipeline.workers.engines.local import LocalEngine
-from isobatch.pipeline.workers.pool import Workers
 from isobatch.reports.files.json_report import load_study
 from isobatch.reports.screen.progress import ScreenProgress
 

@@ -16,6 +16,7 @@ from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import Artifact, RunnerSettings
 from isobatch.pipeline.compare.statistics import median_interval
 from isobatch.pipeline.machine.environment import worker_settings
+from isobatch.pipeline.processes.wire import Emit
 from isobatch.pipeline.records.study import Interval
 from isobatch.pipeline.records.wording import Toward, between, rounded
 from isobatch.pipeline.repair.crossing import Attempt
@@ -24,7 +25,6 @@ from isobatch.pipeline.repair.layers import survey
 from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.repair.rungs import Bench, all_rungs
 from isobatch.pipeline.repair.verify import Scope, every_size, time_ratios, verify
-from isobatch.pipeline.workers.wire import Emit
 
 SIZES = (1, 2, 8, 16, 32)
 PAIRS = 15

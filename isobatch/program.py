@@ -9,8 +9,8 @@ from argparse import Namespace
 from typing import NoReturn
 
 from isobatch import PROGRAM, STARTED_AS
+from isobatch.pipeline.processes import stopping
 from isobatch.pipeline.records.errors import EngineError, Exit, StoreError, UsageError, WorkerError, no_room
-from isobatch.pipeline.workers import stopping
 from isobatch.reports.escape import clean
 
 

@@ -19,8 +19,8 @@ from unittest import mock
 import hypothesis
 import pytest
 
-from isobatch.pipeline.workers import pool
-from isobatch.pipeline.workers.pool import Workers
+from isobatch.pipeline.processes import pool
+from isobatch.pipeline.processes.pool import Workers
 from tests.in_process import Commands
 from tests.waiting import ENDS_S
 

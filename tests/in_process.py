@@ -18,9 +18,9 @@ from unittest import mock
 import run
 from isobatch.pipeline.deploy import command
 from isobatch.pipeline.prepare import by_itself, device, own_arrays
+from isobatch.pipeline.processes.pool import Workers
 from isobatch.pipeline.study import study
 from isobatch.pipeline.tools.check import run as check
-from isobatch.pipeline.workers.pool import Workers
 
 _STARTING = (study, command, check, by_itself, own_arrays, device)
 """The modules that start workers."""

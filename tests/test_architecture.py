@@ -35,7 +35,7 @@ FLOORS = {  # from the upper floor to the lowest; a module imports from its own 
         "inputs",
         "compare",
         "config",
-        "workers",
+        "processes",
         "evidence",
         "machine",
         "storage",
@@ -181,7 +181,7 @@ def test_torchvision_enters_through_one_door() -> None:
 def test_only_the_store_writes_in_the_pipeline() -> None:
     writers = {"write_text", "write_bytes", "savez", "tofile", "symlink_to"}
     # The store; a worker's reply in a scratch folder; the link to the latest run.
-    exempt = {"storage/files.py", "workers/launcher.py", "prepare/run_folder.py"}
+    exempt = {"storage/files.py", "processes/launcher.py", "prepare/run_folder.py"}
     for path in modules("pipeline"):
         calls = {
             node.func.attr
@@ -204,7 +204,7 @@ def test_every_scratch_folder_carries_the_mark_of_the_sweep() -> None:
 
 
 def test_workers_open_a_variant_through_one_door() -> None:
-    """Which limits what a network from outside may take (``pipeline/workers/opening.py``)."""
+    """Which limits what a network from outside may take (``pipeline/processes/opening.py``)."""
     doors = set()
     for path in modules("pipeline"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -212,7 +212,7 @@ def test_workers_open_a_variant_through_one_door() -> None:
                 opened = node.args[0]
                 if isinstance(opened, ast.Attribute) and opened.attr == "open":
                     doors.add(str(path.relative_to(ROOT / "pipeline")))
-    assert doors == {"workers/opening.py", "tools/ops/in_worker.py"}  # the latter opens operations of our own
+    assert doors == {"processes/opening.py", "tools/ops/in_worker.py"}  # the latter opens operations of our own
 
 
 @pytest.mark.parametrize("flag", ["--help", "--version", "--list-variants", "--show-config", "help"])

@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 
 from isobatch.models.weights.random_weights import random_state
 from isobatch.pipeline.inputs.request import SetsAsked, SetStored
+from isobatch.pipeline.processes.pool import Workers
 from isobatch.pipeline.records.codes import CODES
-from isobatch.pipeline.workers.pool import Workers
 from tests.faulty.studies import report
 from tests.in_process import Commands, Ended
 from tests.models.ort import test_check_user_file as graphs

@@ -17,9 +17,9 @@ from onnx import TensorProto, helper
 import run
 from isobatch import program
 from isobatch.pipeline.inputs.folder import list_pictures
+from isobatch.pipeline.processes import stopping
+from isobatch.pipeline.processes.pool import Workers
 from isobatch.pipeline.records.errors import UNANSWERED, StoreError, no_room
-from isobatch.pipeline.workers import stopping
-from isobatch.pipeline.workers.pool import Workers
 from tests.faulty.studies import interruptible, report
 from tests.in_process import Commands
 from tests.models.ort.small_onnx import classifier

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from isobatch.models.spec.images import Images
+from isobatch.pipeline.processes.wire import Crossing
 from isobatch.pipeline.race.crossing import Opening
-from isobatch.pipeline.workers.wire import Crossing
 
 RangeKind = Literal["batch", "copies", "ties"]
 

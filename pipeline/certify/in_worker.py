@@ -22,8 +22,8 @@ from isobatch.pipeline.evidence.outcomes import Gallery, changed
 from isobatch.pipeline.evidence.passes import call
 from isobatch.pipeline.explain.findings import Watched
 from isobatch.pipeline.machine.memory import release_free
+from isobatch.pipeline.processes.wire import Emit
 from isobatch.pipeline.race.in_worker import Runners, opened
-from isobatch.pipeline.workers.wire import Emit
 
 _CHUNK = 64  # labelled images read at a time
 

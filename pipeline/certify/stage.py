@@ -13,10 +13,10 @@ from isobatch.pipeline.decide.recommend import recommend
 from isobatch.pipeline.decide.repaired_variants import native_name, with_repairs
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.processes.pool import WorkerError
 from isobatch.pipeline.race.opening import opening
 from isobatch.pipeline.records.study import FilledWith, Policy, Race, Range, RangeFailure, RangeTies, VariantResult
 from isobatch.pipeline.records.wording import sizes
-from isobatch.pipeline.workers.pool import WorkerError
 
 CERTIFY_S, QUICK_CERTIFY_S = 120.0, 6.0
 """Seconds that verifying may take, of all that is chosen in turn."""

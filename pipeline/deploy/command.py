@@ -29,11 +29,11 @@ from isobatch.pipeline.deploy.keep import Kept, images_of, kept_artifact, measur
 from isobatch.pipeline.deploy.record import INPUTS_FILE, Output, Serving, StoredInputs, VerificationRecord
 from isobatch.pipeline.deploy.serve import Files, Served, ServeError, differing_sizes, run_served
 from isobatch.pipeline.machine.environment import INHERITED, read_environment, worker_settings
+from isobatch.pipeline.processes.pool import Workers
 from isobatch.pipeline.records.study import Study
 from isobatch.pipeline.records.wording import sizes
 from isobatch.pipeline.storage.cache import in_use
 from isobatch.pipeline.storage.places import cache_root
-from isobatch.pipeline.workers.pool import Workers
 
 FEWEST_IMAGES = 4
 _COMPARED = 256  # images of a set up to which all of its singles are run again

@@ -7,7 +7,7 @@ from typing import Any
 from isobatch.models.spec.change import Change
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.words import Artifact, RunnerSettings
-from isobatch.pipeline.workers.wire import Crossing
+from isobatch.pipeline.processes.wire import Crossing
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from isobatch.models.spec.repairable import Deployable, Digested
 from isobatch.models.spec.runner import WHOLE, Runner
 from isobatch.models.spec.words import VariantUnavailable
 from isobatch.pipeline.deploy.crossing import DeploymentWritten, WriteAsked
-from isobatch.pipeline.workers.opening import open_runner
-from isobatch.pipeline.workers.wire import Emit
+from isobatch.pipeline.processes.opening import open_runner
+from isobatch.pipeline.processes.wire import Emit
 
 
 def write(payload: dict[str, Any], emit: Emit) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from isobatch.models.spec.images import Images, View
 from isobatch.models.spec.plain import to_plain
 from isobatch.models.spec.words import Artifact, RunnerSettings
 from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.processes.wire import Crossing
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.storage.files import StoreError, read_json, write_json
-from isobatch.pipeline.workers.wire import Crossing
 
 KEPT_FILE = "artifacts.json"
 _FOLDER = "artifacts"

@@ -21,9 +21,9 @@ from isobatch.models.spec.deployed import code_files
 from isobatch.pipeline.deploy.record import SETTINGS_FILE, SHA, Serving
 from isobatch.pipeline.machine.environment import worker_settings
 from isobatch.pipeline.machine.memory import UNTRUSTED_BYTES
+from isobatch.pipeline.processes import stopping
 from isobatch.pipeline.records.study import Record
 from isobatch.pipeline.storage.files import write_bytes
-from isobatch.pipeline.workers import stopping
 
 TIMEOUT_S = 600.0
 _DRIVER = Path(__file__).with_name("driver.py")

@@ -8,7 +8,7 @@ from isobatch.pipeline.inputs import SetsAsked, prepare
 from isobatch.pipeline.inputs.labels_file import read_classes
 from isobatch.pipeline.inputs.request import LabelledAsked, SetStored
 from isobatch.pipeline.machine.memory import limit_memory
-from isobatch.pipeline.workers.wire import Emit
+from isobatch.pipeline.processes.wire import Emit
 
 
 def read_sets(request: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:

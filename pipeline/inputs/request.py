@@ -8,8 +8,8 @@ from typing import Any
 from isobatch.models.spec.images import IMAGENET, Images, Size, View
 from isobatch.models.spec.interface import Input
 from isobatch.models.spec.words import Remark
+from isobatch.pipeline.processes.wire import Crossing
 from isobatch.pipeline.records.study import InputSet
-from isobatch.pipeline.workers.wire import Crossing
 
 _LONGEST_NAME = 64  # a file's may have 255
 CALIBRATION_IMAGES = 32

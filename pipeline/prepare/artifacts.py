@@ -13,7 +13,7 @@ from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.machine.environment import machine_key, toolchain
 from isobatch.pipeline.prepare.crossing import BuildAsked
 from isobatch.pipeline.prepare.state import Stages
-from isobatch.pipeline.workers.pool import WorkerError
+from isobatch.pipeline.processes.pool import WorkerError
 
 REFERENCE = "fp64"  # what numeric error is measured against
 

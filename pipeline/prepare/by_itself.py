@@ -12,10 +12,10 @@ from isobatch.pipeline.prepare.network import prepare_network
 from isobatch.pipeline.prepare.run_folder import open_run
 from isobatch.pipeline.prepare.state import Progress, Stages
 from isobatch.pipeline.prepare.weights import NetworkChosen
+from isobatch.pipeline.processes.engines.local import LocalEngine
+from isobatch.pipeline.processes.pool import Workers
 from isobatch.pipeline.storage.cache import in_use
 from isobatch.pipeline.storage.places import cache_root
-from isobatch.pipeline.workers.engines.local import LocalEngine
-from isobatch.pipeline.workers.pool import Workers
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from isobatch.models.spec.interface import Input
 from isobatch.models.spec.outcome import Outcome
 from isobatch.models.spec.resolved import ResolvedWeights
 from isobatch.models.spec.words import Network
-from isobatch.pipeline.workers.wire import Crossing
+from isobatch.pipeline.processes.wire import Crossing
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from isobatch.pipeline.config.conditions import Caps
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.machine.environment import available_cores, cpu_flags, worker_settings
 from isobatch.pipeline.machine.isa_caps import CAPS, NATIVE
+from isobatch.pipeline.processes.pool import WorkerError, Workers
 from isobatch.pipeline.records.errors import UsageError
-from isobatch.pipeline.workers.pool import WorkerError, Workers
 
 _PROBES = {"cuda": "isobatch.models.machine.in_worker:cuda_probe"}  # by device
 

@@ -27,8 +27,8 @@ from isobatch.pipeline.prepare.crossing import (
     Trial,
     TrialAsked,
 )
+from isobatch.pipeline.processes.wire import Emit, tell_text
 from isobatch.pipeline.storage.files import write_bytes
-from isobatch.pipeline.workers.wire import Emit, tell_text
 
 _MOST_ONNX_BYTES = 1 << 31  # with its external data: more is refused
 _OF_A_FILE = "the user's ONNX file: ort- and ov- variants are made from it, torch's cannot be"

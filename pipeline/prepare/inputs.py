@@ -16,9 +16,9 @@ from isobatch.pipeline.prepare.preprocessing import channels_of
 from isobatch.pipeline.prepare.sizes import fitting
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.prepare.weights import NetworkChosen
+from isobatch.pipeline.processes.pool import WorkerError
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.wording import counted
-from isobatch.pipeline.workers.pool import WorkerError
 
 
 def prepare_apart(stages: Stages, request: SetsAsked) -> tuple[PreparedSet, ...]:

@@ -10,11 +10,11 @@ from isobatch.pipeline.config.variants import variants_of
 from isobatch.pipeline.inputs.arrays import ARRAYS
 from isobatch.pipeline.machine.environment import worker_settings
 from isobatch.pipeline.prepare.crossing import ExportAsked
+from isobatch.pipeline.processes.pool import Workers
+from isobatch.pipeline.processes.wire import Told
 from isobatch.pipeline.records.errors import UsageError, WorkerError
 from isobatch.pipeline.storage.cache import in_use
 from isobatch.pipeline.storage.places import cache_root
-from isobatch.pipeline.workers.pool import Workers
-from isobatch.pipeline.workers.wire import Told
 
 
 def on_arrays(config: Config, say: Callable[[str], None]) -> Config:

@@ -20,11 +20,11 @@ from isobatch.pipeline.machine.environment import cpu_flags, worker_settings
 from isobatch.pipeline.machine.isa_caps import flags_under
 from isobatch.pipeline.prepare.outlook import NOTHING, After, Outlook
 from isobatch.pipeline.prepare.run_folder import Run
+from isobatch.pipeline.processes.engines import Engine
+from isobatch.pipeline.processes.pool import WorkerError, Workers
+from isobatch.pipeline.processes.wire import Told
 from isobatch.pipeline.records.errors import StoreError
 from isobatch.pipeline.records.study import NotRun, VariantResult, Warning_, Weights
-from isobatch.pipeline.workers.engines import Engine
-from isobatch.pipeline.workers.pool import WorkerError, Workers
-from isobatch.pipeline.workers.wire import Told
 
 
 class Progress(Protocol):

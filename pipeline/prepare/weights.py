@@ -15,9 +15,9 @@ from isobatch.pipeline.prepare.crossing import NetworkAsked, NetworkFound
 from isobatch.pipeline.prepare.kept import keep_answer, kept_answer
 from isobatch.pipeline.prepare.preprocessing import chosen_view
 from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.processes.pool import WorkerError
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Weights
-from isobatch.pipeline.workers.pool import WorkerError
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Self
 
+from isobatch.pipeline.processes import stopping
+from isobatch.pipeline.processes.call import WorkerCall
+from isobatch.pipeline.processes.pool import WorkerError, Workers
 from isobatch.pipeline.race.crossing import Listening, Ready, Turn, TurnAsked, near
-from isobatch.pipeline.workers import stopping
-from isobatch.pipeline.workers.call import WorkerCall
-from isobatch.pipeline.workers.pool import WorkerError, Workers
 
 SILENCE_S = 86_400.0  # a stopped contestant says nothing for as long as the race lasts
 _POLL_S = 0.2

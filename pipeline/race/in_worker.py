@@ -20,10 +20,10 @@ from isobatch.pipeline.deploy.in_worker import changed
 from isobatch.pipeline.evidence.passes import call
 from isobatch.pipeline.machine.disturbance import waited_s, waits
 from isobatch.pipeline.machine.memory import peak_memory_bytes
+from isobatch.pipeline.processes.opening import open_runner
+from isobatch.pipeline.processes.wire import Crossing, Emit
 from isobatch.pipeline.race.crossing import Listening, Opening, Ready, Turn, TurnAsked, near
 from isobatch.pipeline.repair.rungs.recheck import Rechecked
-from isobatch.pipeline.workers.opening import open_runner
-from isobatch.pipeline.workers.wire import Crossing, Emit
 
 
 def contest(payload: dict[str, Any], emit: Emit) -> None:

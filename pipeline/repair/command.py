@@ -16,6 +16,7 @@ from isobatch.pipeline.machine.environment import worker_settings
 from isobatch.pipeline.prepare.by_itself import prepared
 from isobatch.pipeline.prepare.inputs import of_other_size
 from isobatch.pipeline.prepare.state import Progress, Stages
+from isobatch.pipeline.processes.pool import WorkerError
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Repair
 from isobatch.pipeline.records.wording import counted, sizes
@@ -23,7 +24,6 @@ from isobatch.pipeline.repair.crossing import RepairAsked, RepairMade
 from isobatch.pipeline.repair.deliver import MODEL, NATIVE, NoRepair, RepairFound, prove_and_deliver
 from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.repair.remaining import Remaining, work
-from isobatch.pipeline.workers.pool import WorkerError
 
 _BESIDE = 4  # images of every set but the main one, where that many more pixels would be most of the work
 

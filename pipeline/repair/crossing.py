@@ -8,8 +8,8 @@ from isobatch.models.spec.change import AS_BEFORE, Change, OwnThreads
 from isobatch.models.spec.images import Images
 from isobatch.models.spec.outcome import Outcome
 from isobatch.models.spec.words import Artifact
+from isobatch.pipeline.processes.wire import Crossing, Told
 from isobatch.pipeline.repair.verify import Verified
-from isobatch.pipeline.workers.wire import Crossing, Told
 
 UNREPAIRED = "native"
 """Stands for a rung where the network is batch-invariant as it is."""

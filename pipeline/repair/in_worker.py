@@ -16,14 +16,14 @@ from isobatch.models.spec.runner import Runner
 from isobatch.models.spec.words import RunnerSettings, VariantUnavailable
 from isobatch.pipeline.evidence.mixing import mixes
 from isobatch.pipeline.explain.findings import Located, Watched
+from isobatch.pipeline.processes.opening import open_runner
+from isobatch.pipeline.processes.wire import Emit
 from isobatch.pipeline.repair.crossing import UNREPAIRED, RepairAsked, RepairMade, RepairTold
 from isobatch.pipeline.repair.ladder import Tried, attempts, climb, needs_no_rival
 from isobatch.pipeline.repair.layers import asking_elsewhere, at_every_count, survey_all
 from isobatch.pipeline.repair.records import best
 from isobatch.pipeline.repair.rungs import Bench, Candidate, all_rungs
 from isobatch.pipeline.repair.verify import Scope, Verified, command_sizes, every_size, verify
-from isobatch.pipeline.workers.opening import open_runner
-from isobatch.pipeline.workers.wire import Emit
 
 _ORIGINS = "surgical"  # the first rung that asks where the difference starts: those before it are tried without
 _PAIRS, _LEAST_PAIRS = 15, 6  # from six pairs on a median has a 95 % interval

@@ -17,6 +17,7 @@ from isobatch.pipeline.evidence.plan import Job
 from isobatch.pipeline.prepare.artifacts import REFERENCE, baseline
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.processes.pool import WorkerError
 from isobatch.pipeline.race.field import Wanted, field
 from isobatch.pipeline.race.stage import BESIDE_S, usual_s
 from isobatch.pipeline.records.study import Policy, Race, VariantResult
@@ -26,7 +27,6 @@ from isobatch.pipeline.study.jobs import rough_cost
 from isobatch.pipeline.study.labelled import USUAL_LOOKS
 from isobatch.pipeline.study.measure import Rounds
 from isobatch.pipeline.study.tasks import job_cost
-from isobatch.pipeline.workers.pool import WorkerError
 
 _VERDICTS = 0.7  # of the time at most for the verdicts, where it is too short for all
 _WITH_TIES = 2  # times the seconds of its batches, as layers are placed on rounding ties too

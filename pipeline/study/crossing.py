@@ -8,7 +8,7 @@ from isobatch.models.spec.images import Images
 from isobatch.models.spec.outcome import CLASSES, Outcome
 from isobatch.models.spec.words import Artifact, RunnerSettings
 from isobatch.pipeline.evidence.evidence import Pass
-from isobatch.pipeline.workers.wire import Crossing
+from isobatch.pipeline.processes.wire import Crossing
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from isobatch.pipeline.explain.reproducer.write import still_there
 from isobatch.pipeline.inputs import PreparedSet
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.processes.pool import WorkerError
+from isobatch.pipeline.processes.wire import Told
 from isobatch.pipeline.records.study import Policy, VariantResult
 from isobatch.pipeline.repair.records import repair_records
 from isobatch.pipeline.storage.files import StoreError, read_json, write_bytes
@@ -22,8 +24,6 @@ from isobatch.pipeline.study.inside.crossing import LookAsked, Looked
 from isobatch.pipeline.study.isolated import EVERYBODYS, fault
 from isobatch.pipeline.study.looked_into import records
 from isobatch.pipeline.study.worth_repairing import ONCE_S, Budget, cannot_win, explaining_cost, not_tried, served
-from isobatch.pipeline.workers.pool import WorkerError
-from isobatch.pipeline.workers.wire import Told
 
 REPAIR_S = 90.0  # for the repairs of all variants together
 QUICK_REPAIR_S = 60.0  # the same in a study that is to be quick

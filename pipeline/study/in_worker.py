@@ -22,9 +22,9 @@ from isobatch.pipeline.evidence.passes import call, run_passes
 from isobatch.pipeline.evidence.stored import write_evidence
 from isobatch.pipeline.machine.environment import machine
 from isobatch.pipeline.machine.memory import peak_memory_bytes
+from isobatch.pipeline.processes.opening import open_runner
+from isobatch.pipeline.processes.wire import Emit, tell_images
 from isobatch.pipeline.study.crossing import JobAsked, JobsAsked, Predicted, RowsAsked
-from isobatch.pipeline.workers.opening import open_runner
-from isobatch.pipeline.workers.wire import Emit, tell_images
 
 _CLIP_BATCH = 4
 

@@ -20,11 +20,11 @@ from isobatch.pipeline.machine.isa_caps import NATIVE
 from isobatch.pipeline.prepare.artifacts import REFERENCE, baseline, reference_name
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.processes.engines import Task, run_tasks
+from isobatch.pipeline.processes.pool import WorkerError
+from isobatch.pipeline.processes.wire import Told
 from isobatch.pipeline.storage.files import StoreError, read_json, write_json
 from isobatch.pipeline.study.crossing import Predicted, RowsAsked
-from isobatch.pipeline.workers.engines import Task, run_tasks
-from isobatch.pipeline.workers.pool import WorkerError
-from isobatch.pipeline.workers.wire import Told
 
 BASELINE_SINGLES = "baseline singles"
 CLEAR = 0.01

@@ -14,13 +14,13 @@ from isobatch.pipeline.evidence.stored import read_evidence
 from isobatch.pipeline.machine.environment import machine
 from isobatch.pipeline.prepare.artifacts import REFERENCE, reference_name
 from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.processes.engines import Task, run_tasks
+from isobatch.pipeline.processes.pool import WorkerError
 from isobatch.pipeline.records.study import Condition
 from isobatch.pipeline.records.wording import condition_words
 from isobatch.pipeline.storage.files import StoreError
 from isobatch.pipeline.study.isolated import EVERYBODYS, fault
 from isobatch.pipeline.study.tasks import Together, device_facts, job_cost, shares_times, task_of, together
-from isobatch.pipeline.workers.engines import Task, run_tasks
-from isobatch.pipeline.workers.pool import WorkerError
 
 Rounds = dict[tuple[str, str, Condition], list[Evidence]]
 """(variant, input set, condition) -> its evidence, one per round."""

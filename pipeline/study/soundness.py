@@ -12,11 +12,11 @@ from isobatch.pipeline.evidence.evidence import Evidence
 from isobatch.pipeline.evidence.rows import row_distance
 from isobatch.pipeline.prepare.artifacts import baseline
 from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.processes.pool import WorkerError
 from isobatch.pipeline.records.study import Baseline, Mixing, VariantResult
 from isobatch.pipeline.study.crossing import RowsAsked
 from isobatch.pipeline.study.labelled import BASELINE_SINGLES, LabelledRun
 from isobatch.pipeline.study.measure import Rounds
-from isobatch.pipeline.workers.pool import WorkerError
 
 
 @dataclass(frozen=True)

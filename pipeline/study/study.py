@@ -25,6 +25,9 @@ from isobatch.pipeline.prepare.artifacts import build_artifacts
 from isobatch.pipeline.prepare.network import prepare_network
 from isobatch.pipeline.prepare.run_folder import Run
 from isobatch.pipeline.prepare.state import Progress, Stages
+from isobatch.pipeline.processes.engines import Engine
+from isobatch.pipeline.processes.engines.local import LocalEngine
+from isobatch.pipeline.processes.pool import Workers
 from isobatch.pipeline.race.stage import run_race, tails_again
 from isobatch.pipeline.records.study import Cost, Race, Recommendation, Study, VariantResult
 from isobatch.pipeline.storage.cache import in_use
@@ -40,9 +43,6 @@ from isobatch.pipeline.study.jobs import plan_jobs
 from isobatch.pipeline.study.labelled import labelled_images, run_labelled
 from isobatch.pipeline.study.measure import Rounds, run_evidence, run_references
 from isobatch.pipeline.study.soundness import Sound, float_error, judge_baseline, judge_mixing
-from isobatch.pipeline.workers.engines import Engine
-from isobatch.pipeline.workers.engines.local import LocalEngine
-from isobatch.pipeline.workers.pool import Workers
 
 PlanReader = Callable[[list[Job], int | None], None]
 """``on_plan(jobs, num_classes)``."""
@@ -148,8 +148,8 @@ def _open_engine(config: Config, workers: Workers, say: Callable[[str], None]) -
     if config.engine == "local":
         yield LocalEngine(workers, config.workers)
         return
-    from isobatch.pipeline.workers.engines.ray import RayEngine
-    from isobatch.pipeline.workers.engines.ray_cluster import RayCluster
+    from isobatch.pipeline.processes.engines.ray import RayEngine
+    from isobatch.pipeline.processes.engines.ray_cluster import RayCluster
 
     with RayCluster(config.ray_address, say) as cluster:
         yield RayEngine(cluster, config.workers, config.timeout_s)

@@ -11,10 +11,10 @@ from isobatch.pipeline.config.conditions import GridPoint, grid_points
 from isobatch.pipeline.evidence.plan import ROUNDS, Job
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.processes.engines import Task
+from isobatch.pipeline.processes.wire import Told
 from isobatch.pipeline.study.crossing import JobAsked, JobsAsked
 from isobatch.pipeline.study.jobs import decides_cost, warmed
-from isobatch.pipeline.workers.engines import Task
-from isobatch.pipeline.workers.wire import Told
 
 CLIP_IMAGES = 4
 """Of so many images values at the clip limits are counted: thousands of values in every layer."""

@@ -45,9 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
 def _measured(sizes: list[int], threads: int, seed: int, timeout_s: float, quiet: bool) -> OpsReport:
     from isobatch.models.operations.table import ARITHMETICS, OPERATIONS
     from isobatch.pipeline.machine.environment import read_environment, worker_settings
+    from isobatch.pipeline.processes.pool import Workers
     from isobatch.pipeline.records.study import Tool
     from isobatch.pipeline.tools.ops.measure import OpsReport, measure_arithmetics
-    from isobatch.pipeline.workers.pool import Workers
     from isobatch.reports.screen.progress import ScreenProgress
 
     with ScreenProgress(quiet=quiet, stream=sys.stderr) as progress, Workers(timeout_s) as workers:

@@ -44,11 +44,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the artifact; 1 where no rung holds, 3 where the variant is not to be had here."""
     from isobatch.models.spec.nearest import did_you_mean
     from isobatch.pipeline.prepare.own_arrays import on_arrays
+    from isobatch.pipeline.processes.pool import WorkerError
     from isobatch.pipeline.repair.command import repair_variant
     from isobatch.pipeline.repair.crossing import UNREPAIRED
     from isobatch.pipeline.repair.deliver import NoRepair
     from isobatch.pipeline.repair.rungs import all_rungs
-    from isobatch.pipeline.workers.pool import WorkerError
     from isobatch.reports.escape import clean
     from isobatch.reports.screen.progress import ScreenProgress
 

@@ -4,7 +4,7 @@ import sys
 
 import run
 import tests.faulty.table  # noqa: F401 (imported for what it does)
-from isobatch.pipeline.workers import pool as execute
+from isobatch.pipeline.processes import pool as execute
 
 if __name__ == "__main__":
     execute.PRELOAD = "tests.faulty.preload"

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import tests.faulty.table  # noqa: F401 (imported for what it does)
-from isobatch.pipeline.workers import pool as execute
-from isobatch.pipeline.workers.pool import Workers
+from isobatch.pipeline.processes import pool as execute
+from isobatch.pipeline.processes.pool import Workers
 from tests.in_process import Commands
 from tests.waiting import ENDS_S
 

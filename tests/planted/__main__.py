@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 from isobatch.models.pytorch.runner import torch_threads
-from isobatch.pipeline.workers.pool import Workers
+from isobatch.pipeline.processes.pool import Workers
 from tests.in_process import Commands
 from tests.planted.asked import by_command, by_interface
 from tests.planted.table import TABLE, Said

@@ -3,7 +3,7 @@
 import sys
 
 import run
-from isobatch.pipeline.workers import pool as execute
+from isobatch.pipeline.processes import pool as execute
 
 if __name__ == "__main__":
     execute.PRELOAD = "tests.stand_in.preload"

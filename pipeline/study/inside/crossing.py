@@ -10,9 +10,9 @@ from isobatch.models.spec.words import Artifact, RunnerSettings
 from isobatch.pipeline.config.config import Explain
 from isobatch.pipeline.explain.causes import Explanation
 from isobatch.pipeline.explain.reproducer.write import Reproducer
+from isobatch.pipeline.processes.wire import Crossing
 from isobatch.pipeline.records.study import Growth, NeighbourEffect
 from isobatch.pipeline.repair.crossing import Attempt
-from isobatch.pipeline.workers.wire import Crossing
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ from isobatch.pipeline.explain.neighbour_effect import neighbour_effect
 from isobatch.pipeline.explain.origins import explain_origins
 from isobatch.pipeline.explain.reproducer.write import FOLDER, RUNTIMES, Starter, write_reproducers
 from isobatch.pipeline.explain.search_bounds import SEARCHES
+from isobatch.pipeline.processes.opening import open_runner
+from isobatch.pipeline.processes.wire import Emit, tell_images
 from isobatch.pipeline.records.study import Growth
 from isobatch.pipeline.repair.ladder import Tried, attempts, climb
 from isobatch.pipeline.repair.layers import asking_elsewhere
@@ -34,8 +36,6 @@ from isobatch.pipeline.repair.shapes import Shapes, measure_shapes
 from isobatch.pipeline.repair.verify import Scope, every_image
 from isobatch.pipeline.study.inside.crossing import LayerSeen, LookAsked, Looked
 from isobatch.pipeline.study.looked_into import list_is_complete
-from isobatch.pipeline.workers.opening import open_runner
-from isobatch.pipeline.workers.wire import Emit, tell_images
 
 _LOCATED = 60  # images' worth of work that finding the origins is, roughly, for the estimate of the time left
 _ENOUGH_S = 1.0  # of timing one N: what may win is raced, and its price is the race's

@@ -9,8 +9,8 @@ from typing import Literal
 from isobatch.models.weights.file_kinds import in_folder, other_kind
 from isobatch.models.weights.model_name import TIMM, is_factory
 from isobatch.pipeline.config.variants import known
+from isobatch.pipeline.processes.wire import Crossing
 from isobatch.pipeline.records.errors import UsageError
-from isobatch.pipeline.workers.wire import Crossing
 
 NetworkKind = Literal["torchvision", "timm", "checkpoint", "onnx", "factory"]
 Shapes = tuple[tuple[int, ...], ...]

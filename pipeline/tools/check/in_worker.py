@@ -12,6 +12,7 @@ from isobatch.models.registry import load
 from isobatch.models.spec.fit import NotTaken
 from isobatch.pipeline.evidence.mixing import mixes
 from isobatch.pipeline.explain.findings import why_closed
+from isobatch.pipeline.processes.wire import Emit, Told
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.wording import counted, sizes
 from isobatch.pipeline.tools.check.asked import CheckRequest, VariantAsked
@@ -20,7 +21,6 @@ from isobatch.pipeline.tools.check.opening import Opened, Unverified, opened
 from isobatch.pipeline.tools.check.records import VariantChecked
 from isobatch.pipeline.user.checks import compared
 from isobatch.pipeline.user.origins import mechanism_of, shapes_may_repair, where_it_starts
-from isobatch.pipeline.workers.wire import Emit, Told
 
 _MENDED = f"the study mends that where it can be done ({PROGRAM} --onnx FILE)"
 _OF_A_FILE = f"it may take another size (--input-shape), or hold its batch inside: {_MENDED}"

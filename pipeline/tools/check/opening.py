@@ -23,10 +23,10 @@ from isobatch.pipeline.machine.memory import limit_graph
 from isobatch.pipeline.prepare.artifacts import artifact_fields
 from isobatch.pipeline.prepare.crossing import BuildAsked, NetworkAsked
 from isobatch.pipeline.prepare.in_worker import built, checked_onnx
+from isobatch.pipeline.processes.opening import open_runner
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.tools.check.asked import CheckRequest, Shapes
 from isobatch.pipeline.tools.check.examples import random_examples
-from isobatch.pipeline.workers.opening import open_runner
 
 _CALIBRATION = 8
 _FREE = (224, 224)  # the size of pictures, for what takes none

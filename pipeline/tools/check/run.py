@@ -8,6 +8,8 @@ import isobatch
 from isobatch.models.registry import find_variant
 from isobatch.pipeline.machine.environment import cpu_name, worker_settings
 from isobatch.pipeline.prepare.artifacts import NO_EXPORT
+from isobatch.pipeline.processes.pool import WorkerError, Workers
+from isobatch.pipeline.processes.wire import Told
 from isobatch.pipeline.records.errors import UsageError, worst
 from isobatch.pipeline.records.study import Tool
 from isobatch.pipeline.storage.cache import in_use
@@ -15,8 +17,6 @@ from isobatch.pipeline.storage.places import cache_root
 from isobatch.pipeline.tools.check.asked import CheckRequest, VariantAsked
 from isobatch.pipeline.tools.check.next_step import next_step
 from isobatch.pipeline.tools.check.records import CheckReport, VariantChecked
-from isobatch.pipeline.workers.pool import WorkerError, Workers
-from isobatch.pipeline.workers.wire import Told
 
 
 def check_network(asked: CheckRequest, timeout_s: float, say: Callable[[str], None]) -> CheckReport:

@@ -19,6 +19,7 @@ from isobatch.pipeline.machine.environment import (
     read_environment,
     worker_settings,
 )
+from isobatch.pipeline.processes.pool import WorkerError, Workers
 from isobatch.pipeline.storage.places import OUT, cache_root
 from isobatch.pipeline.tools.doctor.findings import (
     Checkup,
@@ -34,7 +35,6 @@ from isobatch.pipeline.tools.doctor.findings import (
     storage_findings,
     variant_findings,
 )
-from isobatch.pipeline.workers.pool import WorkerError, Workers
 
 _REQUIREMENTS = Path(isobatch.__file__).resolve().parent.parent / "requirements.txt"
 _CGROUP = Path("/sys/fs/cgroup")

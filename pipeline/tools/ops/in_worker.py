@@ -12,8 +12,8 @@ from isobatch.pipeline.compare.batch_classes import classes_of
 from isobatch.pipeline.compare.metrics.ulp import steps
 from isobatch.pipeline.evidence.evidence import bits
 from isobatch.pipeline.evidence.rows import joined_digests, row_digests
+from isobatch.pipeline.processes.wire import Emit, Told
 from isobatch.pipeline.tools.ops.measure import ArithmeticAsked, AtSize, OperationResult
-from isobatch.pipeline.workers.wire import Emit, Told
 
 
 def measure(payload: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:

@@ -14,10 +14,10 @@ from isobatch.models.operations.table import (
 from isobatch.models.registry import find_variant
 from isobatch.pipeline.machine.emulation import emulated
 from isobatch.pipeline.machine.environment import cpu_flags, worker_settings
+from isobatch.pipeline.processes.pool import WorkerError, Workers
+from isobatch.pipeline.processes.wire import Crossing, Told
 from isobatch.pipeline.records.errors import Exit
 from isobatch.pipeline.records.study import Environment, Real, Record, Tool
-from isobatch.pipeline.workers.pool import WorkerError, Workers
-from isobatch.pipeline.workers.wire import Crossing, Told
 
 EMULATED_WITHOUT = "conv2d"  # what is left out where an arithmetic is emulated: minutes of work that nobody deploys
 

@@ -6,10 +6,10 @@ from isobatch.models.planted import Fault
 from isobatch.pipeline.explain.causes import all_causes
 from isobatch.pipeline.machine.environment import worker_settings
 from isobatch.pipeline.prepare.state import Progress
+from isobatch.pipeline.processes.pool import WorkerError, Workers
+from isobatch.pipeline.processes.wire import Told
 from isobatch.pipeline.tools.selftest.crossing import Examined, FaultAsked, Innocence, InnocentsAsked
 from isobatch.pipeline.tools.selftest.judge import FaultOutcome, SelfTest, judged
-from isobatch.pipeline.workers.pool import WorkerError, Workers
-from isobatch.pipeline.workers.wire import Told
 
 THREADS = 2
 """Threads of every search for a fault: one of them shows only with several. Innocent networks are given one."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from isobatch.pipeline.compare.statistics import rate_upper
 from isobatch.pipeline.explain.causes import Explanation
-from isobatch.pipeline.workers.wire import Crossing
+from isobatch.pipeline.processes.wire import Crossing
 
 
 @dataclass(frozen=True)

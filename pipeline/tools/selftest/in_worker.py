@@ -7,8 +7,8 @@ from isobatch.models.planted import RESNET50, find_fault
 from isobatch.models.registry import load
 from isobatch.pipeline.explain.locate import locate
 from isobatch.pipeline.explain.origins import explain_origins
+from isobatch.pipeline.processes.wire import Emit, Told
 from isobatch.pipeline.tools.selftest.crossing import Accused, Examined, FaultAsked, Innocence, InnocentsAsked
-from isobatch.pipeline.workers.wire import Emit, Told
 
 SIZES = (2, 3, 4)
 _INNOCENT_SIZES = (2, 3)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from isobatch.pipeline.processes.wire import Crossing
 from isobatch.pipeline.race.crossing import Opening
-from isobatch.pipeline.workers.wire import Crossing
 
 
 @dataclass(frozen=True)

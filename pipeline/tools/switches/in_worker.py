@@ -11,9 +11,9 @@ import numpy as np
 from isobatch.models.registry import load
 from isobatch.pipeline.evidence.passes import run_passes
 from isobatch.pipeline.evidence.plan import plan_passes
+from isobatch.pipeline.processes.wire import Emit, tell_images
 from isobatch.pipeline.race.in_worker import contest, opened
 from isobatch.pipeline.tools.switches.crossing import Held, SwitchAsked
-from isobatch.pipeline.workers.wire import Emit, tell_images
 
 _TURNED = {"torch": "isobatch.models.pytorch.switches:turned", "onnxruntime": "isobatch.models.ort.session:turned"}
 

@@ -15,13 +15,13 @@ from isobatch.pipeline.machine.switches import Switch, switches_of
 from isobatch.pipeline.prepare.by_itself import prepared
 from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Progress, Stages
+from isobatch.pipeline.processes.pool import WorkerError
+from isobatch.pipeline.processes.wire import Told
 from isobatch.pipeline.race.contestant import LiveContestant
 from isobatch.pipeline.race.rounds import Entry, race
 from isobatch.pipeline.records.study import Interval, Tool
 from isobatch.pipeline.tools.switches.crossing import Held, SwitchAsked
 from isobatch.pipeline.tools.switches.records import SwitchesReport, SwitchResult, VariantSwitches
-from isobatch.pipeline.workers.pool import WorkerError
-from isobatch.pipeline.workers.wire import Told
 
 _HOLD = "isobatch.pipeline.tools.switches.in_worker:hold"
 _CONTEST = "isobatch.pipeline.tools.switches.in_worker:contest_switched"

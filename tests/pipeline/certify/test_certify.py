@@ -21,10 +21,10 @@ from isobatch.pipeline.certify.crossing import ComparisonRan, Filled, RangeAsked
 from isobatch.pipeline.certify.in_worker import gathered, verify_range
 from isobatch.pipeline.certify.stage import OUT_OF_TIME, certify
 from isobatch.pipeline.inputs.storing import store_images
+from isobatch.pipeline.processes.pool import WorkerError
 from isobatch.pipeline.race.crossing import Opening
 from isobatch.pipeline.race.in_worker import Runners
 from isobatch.pipeline.records.study import Policy, Race, VariantResult
-from isobatch.pipeline.workers.pool import WorkerError
 from tests.fakes import NO_ARTIFACT
 from tests.models.pytorch.int8.test_ties import MovedConvolution
 from tests.pipeline.results import race, result

@@ -10,7 +10,7 @@ from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.machine.environment import available_cores, cpu_flags
 from isobatch.pipeline.machine.isa_caps import CAPS, flags_under
 from isobatch.pipeline.prepare.device import probe_caps
-from isobatch.pipeline.workers.pool import Workers
+from isobatch.pipeline.processes.pool import Workers
 
 READ = {"torch": "AVX2", "oneDNN": "Intel AVX2, jit:avx2", "MKL": "bits a", "FBGEMM": "AVX2", "onnxruntime": "bits b"}
 GRID = Config(("fp32",), threads=(1,), isa=("native", "sse4"), memory_format=("contiguous", "channels_last"))

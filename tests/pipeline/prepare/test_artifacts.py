@@ -10,7 +10,7 @@ from isobatch.models.spec.words import Network
 from isobatch.pipeline.config.config import Config
 from isobatch.pipeline.prepare.artifacts import build_artifacts
 from isobatch.pipeline.prepare.state import Stages
-from isobatch.pipeline.workers.pool import WorkerError
+from isobatch.pipeline.processes.pool import WorkerError
 
 
 @pytest.mark.parametrize(("kind", "tried"), [("ExportError", 1), ("timeout", 1), ("crash", 1), ("ValueError", 2)])

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from isobatch.pipeline.processes.wire import Emit
 from isobatch.pipeline.race.in_worker import connected
-from isobatch.pipeline.workers.wire import Emit
 
 CRASH, RAISE, HANG = 101, 102, 103
 

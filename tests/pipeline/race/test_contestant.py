@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from isobatch.pipeline.processes import pool
+from isobatch.pipeline.processes.pool import Workers
 from isobatch.pipeline.race.contestant import LiveContestant, Missed
 from isobatch.pipeline.records.errors import WorkerError
-from isobatch.pipeline.workers import pool
-from isobatch.pipeline.workers.pool import Workers
 from tests.pipeline.race import served
 from tests.waiting import ENDS_S, until
 

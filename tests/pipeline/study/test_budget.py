@@ -17,12 +17,12 @@ from isobatch.pipeline.config.numbers import duration
 from isobatch.pipeline.evidence.evidence import Pass
 from isobatch.pipeline.evidence.plan import Job
 from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.processes.pool import WorkerError
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Condition, Policy
 from isobatch.pipeline.study import budget
 from isobatch.pipeline.study.budget import Clock
 from isobatch.pipeline.study.fit import Fit, Needs, what_fits
-from isobatch.pipeline.workers.pool import WorkerError
 from tests.faulty.studies import report
 from tests.in_process import Commands
 from tests.models.ort.small_onnx import classifier

@@ -10,6 +10,7 @@ import pytest
 
 from isobatch.models.machine.crossing import DeviceSaid, TorchSaid
 from isobatch.models.registry import all_variants
+from isobatch.pipeline.processes.pool import Workers
 from isobatch.pipeline.tools.doctor import examine as machine
 from isobatch.pipeline.tools.doctor.findings import (
     Checkup,
@@ -25,7 +26,6 @@ from isobatch.pipeline.tools.doctor.findings import (
     storage_findings,
     variant_findings,
 )
-from isobatch.pipeline.workers.pool import Workers
 from tests.in_process import lending
 
 ROOT = Path(__file__).resolve().parents[4]

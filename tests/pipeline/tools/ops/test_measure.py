@@ -20,6 +20,8 @@ from isobatch.models.operations.table import (
     draw_rows,
 )
 from isobatch.models.registry import load
+from isobatch.pipeline.processes import pool as execute
+from isobatch.pipeline.processes.pool import Workers
 from isobatch.pipeline.records.study import Environment, Tool
 from isobatch.pipeline.tools.ops import measure as ops
 from isobatch.pipeline.tools.ops.in_worker import measure_op
@@ -29,8 +31,6 @@ from isobatch.pipeline.tools.ops.measure import (
     OpsReport,
     measure_arithmetics,
 )
-from isobatch.pipeline.workers import pool as execute
-from isobatch.pipeline.workers.pool import Workers
 from isobatch.reports.blocks import Paragraph, Table
 from isobatch.reports.pages.ops_map import sections
 from isobatch.reports.screen.terminal import print_sections

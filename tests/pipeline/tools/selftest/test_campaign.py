@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from isobatch.models.planted import find_fault
+from isobatch.pipeline.processes.pool import Workers
 from isobatch.pipeline.tools.selftest import campaign
 from isobatch.pipeline.tools.selftest.campaign import run_selftest
-from isobatch.pipeline.workers.pool import Workers
 from tests.in_process import lending
 
 

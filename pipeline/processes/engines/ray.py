@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from isobatch.pipeline.machine.environment import bit_settings, machine
+from isobatch.pipeline.processes import stopping
+from isobatch.pipeline.processes.call import WorkerError
+from isobatch.pipeline.processes.engines import Task, failing
+from isobatch.pipeline.processes.engines.ray_cluster import RayCluster, unlike
+from isobatch.pipeline.processes.engines.ray_node import Shipped, answer_call
 from isobatch.pipeline.records.errors import EngineError
 from isobatch.pipeline.storage.files import StoreError, write_bytes
-from isobatch.pipeline.workers import stopping
-from isobatch.pipeline.workers.call import WorkerError
-from isobatch.pipeline.workers.engines import Task, failing
-from isobatch.pipeline.workers.engines.ray_cluster import RayCluster, unlike
-from isobatch.pipeline.workers.engines.ray_node import Shipped, answer_call
 
 RETRIES = 3  # of a task whose node or Ray process died
 _POLL_S = 5.0

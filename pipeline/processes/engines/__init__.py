@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from isobatch.pipeline.workers.call import OnEvent, WorkerError
+from isobatch.pipeline.processes.call import OnEvent, WorkerError
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from isobatch.pipeline.workers import pool as execute
-from isobatch.pipeline.workers import stopping
-from isobatch.pipeline.workers.pool import WorkerError, Workers
-from isobatch.pipeline.workers.stopping import Terminated
+from isobatch.pipeline.processes import pool as execute
+from isobatch.pipeline.processes import stopping
+from isobatch.pipeline.processes.pool import WorkerError, Workers
+from isobatch.pipeline.processes.stopping import Terminated
 from tests.waiting import ENDS_S, until
 
-HERE = "tests.pipeline.workers.test_pool"
+HERE = "tests.pipeline.processes.test_pool"
 
 
 class Refused(Exception):
@@ -105,7 +105,7 @@ def test_a_launcher_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) 
 
 def test_no_process_outlives_a_killed_parent() -> None:
     code = (
-        "import sys\nfrom isobatch.pipeline.workers import pool as execute\nexecute.PRELOAD = 'json'\n"
+        "import sys\nfrom isobatch.pipeline.processes import pool as execute\nexecute.PRELOAD = 'json'\n"
         f"workers = execute.Workers({ENDS_S})\n"
         "print(workers.launcher({}).process.pid, flush=True)\n"
         f"workers.call({{}}, '{HERE}:fault', 'hang')\n"

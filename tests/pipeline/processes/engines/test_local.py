@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from isobatch.pipeline.workers import pool as execute
-from isobatch.pipeline.workers.call import WorkerError
-from isobatch.pipeline.workers.engines import Task, run_tasks
-from isobatch.pipeline.workers.engines.local import LocalEngine
-from isobatch.pipeline.workers.pool import Workers
+from isobatch.pipeline.processes import pool as execute
+from isobatch.pipeline.processes.call import WorkerError
+from isobatch.pipeline.processes.engines import Task, run_tasks
+from isobatch.pipeline.processes.engines.local import LocalEngine
+from isobatch.pipeline.processes.pool import Workers
 from tests.waiting import ENDS_S, until
 
-HERE = "tests.pipeline.workers.engines.test_local"
+HERE = "tests.pipeline.processes.engines.test_local"
 
 
 def work(payload: dict[str, Any], emit: Any) -> tuple[float, float]:

@@ -16,10 +16,10 @@ from typing import Any
 from isobatch.models.shared.scratch import shared_folder
 from isobatch.models.spec.artifact_cache import file_sha256
 from isobatch.pipeline.machine.environment import machine
+from isobatch.pipeline.processes.call import WorkerError
+from isobatch.pipeline.processes.pool import Workers
 from isobatch.pipeline.records.errors import EngineError
 from isobatch.pipeline.storage.files import StoreError, write_bytes
-from isobatch.pipeline.workers.call import WorkerError
-from isobatch.pipeline.workers.pool import Workers
 
 CHUNK_BYTES = 64 << 20
 _workers: list[Workers] = []

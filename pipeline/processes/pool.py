@@ -20,10 +20,10 @@ from typing import Any, Self
 
 import isobatch
 from isobatch.models.shared.scratch import Scratch
+from isobatch.pipeline.processes import stopping
+from isobatch.pipeline.processes.call import OnEvent, WorkerCall, tail
+from isobatch.pipeline.processes.call import WorkerError as WorkerError  # with the functions that raise it
 from isobatch.pipeline.records.errors import EngineError
-from isobatch.pipeline.workers import stopping
-from isobatch.pipeline.workers.call import OnEvent, WorkerCall, tail
-from isobatch.pipeline.workers.call import WorkerError as WorkerError  # with the functions that raise it
 
 PRELOAD = "isobatch.models.machine.preload"
 _FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
@@ -47,7 +47,7 @@ class Launcher:
                 sys.executable,
                 *(["-O"] if sys.flags.optimize else []),
                 "-m",
-                "isobatch.pipeline.workers.launcher",
+                "isobatch.pipeline.processes.launcher",
                 PRELOAD,
             ],
             stdin=subprocess.PIPE,

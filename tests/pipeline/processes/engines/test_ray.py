@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from isobatch.pipeline.evidence.stored import read_evidence
+from isobatch.pipeline.processes.engines.ray_cluster import unlike
+from isobatch.pipeline.processes.engines.ray_node import Shipped, moved
 from isobatch.pipeline.storage.files import StoreError
-from isobatch.pipeline.workers.engines.ray_cluster import unlike
-from isobatch.pipeline.workers.engines.ray_node import Shipped, moved
 from tests.waiting import ENDS_S, until
 
 ROOT = Path(__file__).resolve().parents[4]

@@ -12,12 +12,12 @@ from isobatch.models.spec.images import Images
 from isobatch.models.spec.outcome import CLASSES
 from isobatch.models.spec.words import Artifact, Manifest, RunnerSettings, VariantUnavailable
 from isobatch.pipeline.certify.crossing import RangeAsked
+from isobatch.pipeline.processes.opening import open_runner
+from isobatch.pipeline.processes.pool import WorkerError, Workers
 from isobatch.pipeline.race.contestant import LiveContestant, Missed
 from isobatch.pipeline.race.crossing import Opening
 from isobatch.pipeline.repair.crossing import RepairAsked
 from isobatch.pipeline.study.inside.crossing import LookAsked
-from isobatch.pipeline.workers.opening import open_runner
-from isobatch.pipeline.workers.pool import WorkerError, Workers
 from tests.models.ort.small_onnx import pixels, request, stored
 from tests.models.ort.wild_graphs import endless, greedy
 from tests.waiting import ENDS_S

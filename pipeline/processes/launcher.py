@@ -1,6 +1,6 @@
 """A process that loads the heavy libraries once and forks a worker for each request.
 
-It is started as ``python -m isobatch.pipeline.workers.launcher``.
+It is started as ``python -m isobatch.pipeline.processes.launcher``.
 
 Settings that act only before libraries load (allocator, thread pools, ISA caps) are this process's environment, so one
 launcher serves one environment. It must never run a parallel operation itself: its forked children would hang.

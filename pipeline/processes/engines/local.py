@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from isobatch.pipeline.machine.environment import available_cores, memory_bytes
-from isobatch.pipeline.workers.call import WorkerCall
-from isobatch.pipeline.workers.engines import Task
-from isobatch.pipeline.workers.pool import Workers
+from isobatch.pipeline.processes.call import WorkerCall
+from isobatch.pipeline.processes.engines import Task
+from isobatch.pipeline.processes.pool import Workers
 
 WORKER_BYTES = 2 << 30
 """What a worker is reckoned to need, libraries included, where the user does not say how many there may be."""
