@@ -140,6 +140,7 @@ def test_a_factory_is_studied_in_both_runtimes_and_its_code_is_not_shipped(tmp_p
 def test_a_network_that_casts_to_the_types_of_its_parts_is_studied_as_its_graph(
     tmp_path: Path, commands: Commands
 ) -> None:
+    (tmp_path / "photos").mkdir()
     ended = run(
         commands, tmp_path, "--model", "mine.nets:mixed", "--inputs", "photos", "--image-size", "32", "--out", "run"
     )
@@ -150,6 +151,8 @@ def test_a_network_that_casts_to_the_types_of_its_parts_is_studied_as_its_graph(
     assert {other.status for other in others} == {"unavailable"}
     told = next(warning.text for warning in study.warnings if warning.code == "exported-for-arrays")
     assert "casts to float16 and float32" in told and told.endswith("check mine.nets:mixed")
+    passed_over = next(warning.text for warning in study.warnings if warning.code == "inputs-not-read")
+    assert passed_over.endswith("--inputs ./photos reads it")
 
 
 def test_a_network_that_does_not_run_in_float64_is_measured_against_fp32(tmp_path: Path, commands: Commands) -> None:

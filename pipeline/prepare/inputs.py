@@ -1,5 +1,6 @@
 """Reading the user's images, in a worker: a file that crashes or starves its decoder takes nothing else with it."""
 
+import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -99,6 +100,11 @@ def prepare_inputs(stages: Stages, chosen: NetworkChosen) -> None:
             if value is not None:
                 text = f"{flag} {value} is not used: it is of your own images, and --inputs is {config.inputs}"
                 stages.warn("labels-unused", text)
+    if config.inputs in SOURCES and os.path.exists(config.inputs):
+        text = (
+            f"--inputs {config.inputs} names images that Isobatch brings: what is here under that name was not read; "
+        )
+        stages.warn("inputs-not-read", f"{text}--inputs ./{config.inputs} reads it")
     for prepared in stages.sets:
         record = prepared.record
         for code, text in prepared.warnings:

@@ -10,6 +10,7 @@ from isobatch.models.spec.words import Network
 from isobatch.models.weights.file_kinds import LIST
 from isobatch.models.weights.model_name import kind_of
 from isobatch.pipeline.config.variants import variants_of
+from isobatch.pipeline.inputs.prepare import SOURCES
 from isobatch.pipeline.prepare.artifacts import baseline
 from isobatch.pipeline.prepare.crossing import NetworkAsked, NetworkFound
 from isobatch.pipeline.prepare.kept import keep_answer, kept_answer
@@ -81,7 +82,7 @@ def prepare_weights(stages: Stages) -> NetworkChosen:
         _as_given(stages)
     if config.onnx and kind_of(config.model) == "factory":
         why, *remarks = ArtifactCache.notes(Path(config.onnx).parent)
-        given = f" --inputs {config.inputs}" if Path(config.inputs).exists() else ""
+        given = f" --inputs {config.inputs}" if config.inputs not in SOURCES and Path(config.inputs).exists() else ""
         stages.warn(
             "exported-for-arrays",
             f"{config.model} is studied as the ONNX file that was exported from it, as {why}; its torch variants: "

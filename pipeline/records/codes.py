@@ -429,6 +429,11 @@ CODES: dict[str, CodeMeaning] = {
         "Images that repeat others are left out: a file of zeros holds one image, whatever its length.",
         "Give at least two different images; 16 and more tell something.",
     ),
+    "inputs-not-read": _warning(
+        "A folder or file bears the name of images that Isobatch brings.",
+        "digits, photos and seed are keywords of --inputs, and a keyword wins over a path.",
+        "Write the path with ./ before it.",
+    ),
     "skipped-images": _warning(
         "Some files were left out.",
         "They could not be read as images, or repeat others; the report lists each with its reason.",

@@ -297,7 +297,7 @@ class Cost(Record):
     image_size: int
     latency_ms: Interval | None
     throughput_img_s: dict[str, Interval]  # keyed by N
-    size_bytes: int
+    size_bytes: int = Field(ge=0)
     peak_memory_bytes: int | None
     device_memory: DeviceMemory | None = None
     drift: Real | None = None  # median latency of the second round over the first, minus 1
@@ -796,7 +796,7 @@ class ParetoPoint(Record):
     raced: bool = False
     throughput_img_s: Real | None
     latency_ms: Real | None
-    size_bytes: int
+    size_bytes: int = Field(ge=0)
     accuracy: Real | None
 
 
