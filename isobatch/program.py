@@ -19,8 +19,8 @@ def main(argv: list[str]) -> int:
     talk = Namespace(debug="--debug" in argv)
     os.environ[STARTED_AS] = PROGRAM  # workers name the same
     _prepare_streams()
-    stopping.listen()
     try:
+        stopping.listen()
         try:
             code = int(_dispatch(argv, talk))
         except Exception as error:

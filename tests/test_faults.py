@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -292,6 +293,19 @@ def test_a_stopped_study_ends_at_once_and_keeps_what_it_has(home: Path) -> None:
         assert not (home / f"stopped-{number}" / "report.json").exists()
     ended = study(home, "healthy", "--out", "stopped-0", "--fresh")
     assert ended.code == 0
+
+
+@pytest.mark.parametrize(("number", "code"), [(SIGINT, 130), (SIGTERM, 143)])
+def test_a_signal_that_waited_for_a_caller_who_blocked_it_ends_the_command(number: int, code: int) -> None:
+    def blocked() -> None:
+        signal.signal(SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_BLOCK, (number,))
+        os.kill(os.getpid(), number)
+
+    ended = subprocess.run(
+        [sys.executable, str(ROOT / "run.py"), "--list-variants"], capture_output=True, text=True, preexec_fn=blocked
+    )
+    assert (ended.returncode, "Traceback" in ended.stderr) == (code, False)
 
 
 BROKEN_OFF = "try: signal.raise_signal(signal.SIGINT)\nexcept BaseException: raise ImportError('of numpy') from None"

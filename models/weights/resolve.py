@@ -63,7 +63,7 @@ def resolve(
     ``auto`` takes ImageNet weights that a hub's cache already holds, else ``digits`` (ResNet50), else ``random``; of a
     factory those that it gives its network. Only ``imagenet-v1``, ``imagenet-v2`` and ``pretrained`` (timm's) download,
     and not if ``offline``. ``say`` gets lines of progress. ``state_dict``: which of the state dicts in a file is meant.
-    ``keep`` gets the network that a factory made, as it is run, for whoever needs it in this process.
+    ``keep`` gets the network that a factory made with its own weights, which has not run, for whoever needs it here.
     Raises WeightsError where they cannot be had or do not fit; ValueError for an unknown model.
     """
     check_known(model)
@@ -71,10 +71,10 @@ def resolve(
     given: WeightsFound | None = None
     if kind_of(model) == "factory":
         model, made, given = of_factory(model)  # the only call of it here: it may take its time, and print
-        if keep is not None:
-            keep.append(made)
     if given is not None and name == "auto":
         weights = given
+        if keep is not None and made is not None:
+            keep.append(made)
     else:
         weights = _find(name, model, offline, say, state_dict, made)
         weights = replace(weights, warnings=(*(given.warnings if given else ()), *weights.warnings))

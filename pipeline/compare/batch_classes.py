@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isobatch.pipeline.compare.comparisons import batch_sizes, batched
+from isobatch.pipeline.compare.comparisons import ImageRows, batch_sizes, batched
 from isobatch.pipeline.evidence.evidence import Evidence
 from isobatch.pipeline.evidence.rows import row_digests
 from isobatch.pipeline.records.study import BatchClasses, Condition, Fingerprint
@@ -60,7 +60,7 @@ def digest_of(rows: NDArray[Any]) -> str:
     return hashlib.sha256(np.ascontiguousarray(rows).tobytes()).hexdigest()
 
 
-def rows_seen(evidence: Evidence, n: int) -> tuple[NDArray[np.int64], NDArray[Any]]:
+def rows_seen(evidence: Evidence, n: int) -> ImageRows:
     """The images seen at that N, int64 [images] rising, and their output rows [images, classes]."""
     if n == 1:
         return evidence.images, evidence.singles

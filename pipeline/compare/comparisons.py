@@ -17,6 +17,8 @@ from isobatch.pipeline.records.study import COPIES, Comparison, ComparisonKind, 
 
 Rows = NDArray[Any]
 ImageIndices = NDArray[np.int64]
+ImageRows = tuple[ImageIndices, Rows]
+"""Indices of images, rising, and the output row of each."""
 PROBES: tuple[Literal["position", "neighbours", "copies"], ...] = ("position", "neighbours", "copies")
 
 

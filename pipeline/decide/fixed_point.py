@@ -13,6 +13,7 @@ from isobatch.pipeline.records.wording import (
     number,
     out_of,
     sizes,
+    together,
 )
 
 QUESTION = "Does fixed point make the results batch-invariant?"
@@ -47,9 +48,9 @@ def _claim(parts: Sequence[InvarianceAnswer]) -> tuple[Literal["yes", "no", "dep
     if other:
         return "no", f"No: {listed(other)} {changed}"
     if parts:
-        whys = {part.why.rstrip(".") for part in parts}
-        reason = f". {whys.pop()}" if len(whys) == 1 else ""
-        return None, f"No answer: {listed(part.variant for part in parts)} could not be judged{reason}"
+        whys = together((part.why.rstrip("."), part.variant) for part in parts)
+        reasons = "; ".join(why if len(whys) == 1 else f"{listed(names)}: {why}" for why, names in whys.items())
+        return None, f"No answer: {listed(part.variant for part in parts)} could not be judged. {reasons}"
     return None, "No answer: no int8 variant was asked for"
 
 

@@ -33,8 +33,8 @@ class Ratios:
     """Cost over that of the cheapest, which is 1."""
 
     ratio: NDArray[np.float64]
-    low: NDArray[np.float64] | None  # its limits at 1 - ``ALPHA``, None from few rounds
-    high: NDArray[np.float64] | None
+    low: NDArray[np.float64] | None  # lower limits at 1 - ``ALPHA``; None from few rounds
+    high: NDArray[np.float64] | None  # upper ones
     resampled: NDArray[np.float64] | None  # [resamples, contestants], each to the leader of its resample
     rounds: int
     # More rounds would hardly narrow the limits, as most of their width is that of another race.

@@ -96,7 +96,7 @@ class Evidence:
     machine: str = ""  # what decides bits where it ran: processor, caps, versions (``environment.machine``)
     whole: str = ""  # of evidence of one part of a set: the id of the job that was cut
     device_memory: Mapping[str, int] | None = None  # bytes by the device's own counters (``Clocked``)
-    warm_up_s: tuple[float, ...] = ()  # of each call that went ahead unrecorded
+    warm_up_s: tuple[float, ...] = ()  # seconds of each call that went ahead unrecorded
     outcome: Outcome = CLASSES  # what is read from a row
 
     @property

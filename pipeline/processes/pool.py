@@ -149,8 +149,10 @@ class Workers:
             for launcher in self._launchers.values():
                 launcher.close()
             self._scratch.remove()
-        if heard and kind is None:  # else something ends the caller already
-            signal.raise_signal(heard[0])
+        if kind is None or issubclass(kind, Exception):  # else a signal ends the caller already
+            for number in dict.fromkeys(heard):
+                signal.raise_signal(number)
+            stopping.look()
 
     def launcher(self, environment: Mapping[str, str]) -> Launcher:
         """The launcher of this environment, started on first use and anew if it died."""

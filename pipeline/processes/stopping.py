@@ -4,17 +4,13 @@
 """
 
 import signal
-import time
+import sys
 from types import FrameType
 
 LOOK_S = 0.5
 """Seconds at most between two questions of whoever waits. A wait may miss a signal that comes as it begins, too."""
 
-_UNWINDING_S = 2.0
-"""Seconds after a signal in which another one asks for nothing new: what tidies up must not be stopped half-way."""
-
 _raised: type[BaseException] | None = None
-_since = 0.0
 
 
 class Interrupted(KeyboardInterrupt):
@@ -36,12 +32,12 @@ def listen() -> None:
     """
     global _raised
     _raised = None
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD))
-    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD))  # one may be waiting
 
 
 def look(after: Exception | None = None) -> None:
@@ -55,14 +51,22 @@ def look(after: Exception | None = None) -> None:
 
 def ignore() -> None:
     """From here on the process is ending: who is impatient and asks twice does not stop that."""
+    global _raised
+    _raised = None
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    global _raised, _since
-    if _raised is not None and time.monotonic() < _since + _UNWINDING_S:
-        return
-    _since = time.monotonic()
-    _raised = Interrupted if number == signal.SIGINT else Terminated
-    raise _raised
+    global _raised
+    if not _unwinding():  # what tidies up must not be stopped half-way
+        _raised = Interrupted if number == signal.SIGINT else Terminated
+        raise _raised
+
+
+def _unwinding() -> bool:
+    """Whether what runs now runs because an earlier signal is on its way out."""
+    error = sys.exc_info()[1]
+    while error is not None and not isinstance(error, Interrupted | Terminated):
+        error = error.__context__
+    return error is not None

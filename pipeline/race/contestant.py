@@ -70,6 +70,7 @@ class LiveContestant:
     def turn(self, n: int, limit_s: float, calls: int = 1) -> Turn:
         """One untimed call of ``n`` images, then the timed ones, while it alone of all contestants runs."""
         assert self._line is not None
+        stopping.look()
         deadline = time.monotonic() + limit_s
         self._signal(signal.SIGCONT)
         try:

@@ -207,7 +207,9 @@ class Agreement(Record):
 
     Counted over every image at hand that is no drawn noise, its singles, and the labelled images as they were run.
     ``n`` clusters: copies of one image, and crops of one photograph, are one cluster and count as the share of their
-    ``n_answers`` answers that agree. ``reference``: the variant whose singles are the reference.
+    ``n_answers`` answers that agree.
+
+    ``reference``: the variant whose singles are the reference.
     """
 
     share: Real
@@ -319,7 +321,10 @@ class GraphMade(Record):
 
 
 class Effective(Record):
-    """What really ran, as read back from the engine. ``graphs``: those that were compiled for it."""
+    """What really ran, as read back from the engine.
+
+    ``graphs``: those that were compiled for it.
+    """
 
     precision: str
     provider: str
@@ -333,7 +338,10 @@ CauseVerdict = Literal["supported", "refuted", "inconclusive"]
 
 
 class CauseFinding(Record):
-    """One intervention at an origin, and what it showed. ``trees``: orders of summation in words, by N."""
+    """One intervention at an origin, and what it showed.
+
+    ``trees``: orders of summation in words, by N.
+    """
 
     name: str
     verdict: CauseVerdict
@@ -569,7 +577,10 @@ class NotRun(Record):
 
 
 class VariantResult(Record):
-    """Everything known of one variant. ``status``: measured, or why not (``reason``, ``remedy``)."""
+    """Everything known of one variant.
+
+    ``status``: measured, or why not (``reason``, ``remedy``).
+    """
 
     name: str
     runtime: str
@@ -781,7 +792,10 @@ class AtWork(Record):
 
 
 class Against(Record):
-    """The chosen one against another: images a second over those of the other. ``raced``: in one race, else roughly."""
+    """The chosen one against another: images a second over those of the other.
+
+    ``raced``: in one race, else roughly.
+    """
 
     variant: str
     ratio: Interval
@@ -789,7 +803,10 @@ class Against(Record):
 
 
 class ParetoPoint(Record):
-    """A variant that no other beats in accuracy, cost and stability at once. ``raced``: so its throughput was had."""
+    """A variant that no other beats in accuracy, cost and stability at once.
+
+    ``raced``: so its throughput was had.
+    """
 
     variant: str
     verdict: Verdict
@@ -860,6 +877,7 @@ class Preprocessing(Record):
 
     ``size``: height and width of what is cut out.
     ``resize``: of the short side, or height and width.
+    ``source``: where it is from.
     ``assumed``: nothing known of the network says it.
     ``text``: the same in words.
     """

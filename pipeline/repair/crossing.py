@@ -63,10 +63,12 @@ class RepairMade(Crossing):
     """What was tried, and which was written."""
 
     tried: tuple[Attempt, ...]
-    chosen: int | None  # the index in ``tried`` of the one that was written
+    chosen: int | None  # the index in ``tried`` of the one that was written; None: none was
     serving: Mapping[str, Any]  # what has to be set to serve the written network
     unwritten: tuple[str, ...]  # why others were not
-    native: Mapping[str, Any] | None = None  # likewise for the network as it is; None where it could not be written
+    native: Mapping[str, Any] | None = (
+        None  # as ``serving``, of the network as it is; None where it could not be written
+    )
 
 
 @dataclass(frozen=True)

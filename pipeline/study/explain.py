@@ -196,7 +196,8 @@ def _look_inside(stages: Stages, variant: str, prepared: PreparedSet, point: Gri
         references=reference_files(stages),
     )
     kept = stages.run.evidence_file(variant, f"{_KEPT}{key_of(asked.to_json())[:12]}.json")
-    with contextlib.suppress(StoreError, TypeError, ValueError):  # not there, or of another version
+    # not there, or of another version
+    with contextlib.suppress(StoreError, TypeError, ValueError, KeyError, AttributeError):
         looked = Looked.of(still_there(read_json(kept), stages.run.folder))
         stages.kept_jobs += 1
         stages.progress.step(label, left)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from isobatch.pipeline.prepare.state import Stages
+from isobatch.pipeline.processes import stopping
 from isobatch.pipeline.records.errors import EngineError, StoreError, UsageError, WorkerError
 from isobatch.pipeline.records.study import VariantResult
 
@@ -18,6 +19,7 @@ REMEDY = "run the study again with --debug and report what it prints; the other 
 
 def fault(doing: str, error: Exception) -> WorkerError:
     """What went wrong in this process while ``doing`` something for one variant, as what went wrong in a worker."""
+    stopping.look(error)  # an import that a signal broke off is no fault
     if isinstance(error, WorkerError):
         return error
     text = " ".join(str(error).split())
@@ -46,7 +48,8 @@ def decided(
     """
     try:
         return decide(results), results
-    except Exception:
+    except Exception as error:
+        stopping.look(error)
         results = [_alone(stages, result, doing, decide) for result in results]
     try:
         return decide(results), results

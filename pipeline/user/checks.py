@@ -83,9 +83,7 @@ def compared(
         return Compared(result("not-repeatable", {}, f"{_REPEAT}, so no difference means anything ({_CAUSES})"), {})
     say("every example alone")
     singles = _all_alone(runner, rows)
-    if reason := _not_finite(singles):
-        given = len({row for part in parts_of(rows).values() for row in _bad(part)})
-        reason += f"; {given} of them hold such values as they are given: clean those" if given else ""
+    if reason := _not_finite(singles, rows):
         return Compared(result("invalid", {}, reason), singles)
     seen: dict[int, Seen] = {}
     probed = {n for n in scope if n & (n - 1) == 0} | {largest}
@@ -124,11 +122,14 @@ def _all_alone(runner: ComparedNetwork, rows: Rows) -> Leaves:
     return {place: np.concatenate([part[place] for part in parts]) for place in parts[0]}
 
 
-def _not_finite(singles: Leaves) -> str:
+def _not_finite(singles: Leaves, rows: Rows) -> str:
+    """Which outputs no comparison can be made of; with how many of their examples hold such values themselves."""
     for place, values in singles.items():
-        if bad := len(_bad(values)):
+        if bad := _bad(values):
             where = f" in output {place!r}" if place else ""
-            return f"{bad} of {counted(len(values), 'example')} give NaN or infinite values{where}, alone"
+            told = f"{len(bad)} of {counted(len(values), 'example')} give NaN or infinite values{where}, alone"
+            given = len({row for part in parts_of(rows).values() for row in _bad(part)}.intersection(bad))
+            return f"{told}; {given} of these hold such values as they are given" if given else told
     return ""
 
 

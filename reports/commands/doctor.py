@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from isobatch.reports.commands import Command
 
 if TYPE_CHECKING:
-    from isobatch.pipeline.tools.doctor.findings import Checkup
+    from isobatch.pipeline.tools.doctor.findings import DoctorFinding
     from isobatch.reports.blocks import Block
 
 
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     return Exit.PARTIAL if missing else Exit.DONE
 
 
-def _blocks(findings: list[Checkup]) -> list[Block]:
+def _blocks(findings: list[DoctorFinding]) -> list[Block]:
     from isobatch.reports.blocks import Bullets, Code, Column, Paragraph, Table, line
 
     columns = (Column("What", "name"), Column("State"), Column("Found"))

@@ -39,5 +39,5 @@ def test_its_innocent_twin_is_not_accused(name: str) -> None:
 def test_a_branch_of_a_graph_is_named_at_the_n_where_it_is_taken() -> None:
     located, explained = looked_into(GRAPHS["branch"].model)
     assert located.origins[0].batch_sizes == [7, 8]
-    found = next(one for one in explained["chosen"].causes if one.name == "different-branch")
+    found = next(finding for finding in explained["chosen"].causes if finding.name == "different-branch")
     assert found.evidence.startswith("From N = 7 on: where few is ")

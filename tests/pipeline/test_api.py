@@ -36,10 +36,26 @@ def planted() -> nn.Module:
     return with_planted(OneUlpWhenBatched()).eval()
 
 
+class Masked(nn.Module):
+    """Rows that are finite where the first value is -inf, as that of a mask may be, and NaN where it is positive."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.where(images[:, 0, 0, :1] > 0, torch.nan, images[:, 0, 1])
+
+
 def test_examples_that_are_not_finite_themselves_are_told() -> None:
     unclean = IMAGES.copy()
     unclean[1, 0, 0, 0] = np.nan
-    assert "1 of them hold such values as they are given" in compare_batch_invariance(planted(), unclean).reason
+    assert compare_batch_invariance(planted(), unclean).reason.endswith(
+        "; 1 of these hold such values as they are given"
+    )
+
+    masks = np.abs(IMAGES)
+    masks[0, 0, 0, 0] = -np.inf
+    assert (
+        "give NaN" in (told := compare_batch_invariance(Masked().eval(), masks).reason)
+        and "as they are given" not in told
+    )
 
 
 def outputs(network: nn.Module, n: int) -> bytes:

@@ -18,10 +18,13 @@ _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 def start(script: str) -> int:
     """The exit code of a script run as ``python script`` would, in a child."""
+    parent = os.getpid()
     if (pid := os.fork()) == 0:
         code = 70  # neither of the codes that a reproducer ends with
         try:
             ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)  # which is ended where a script hangs
+            if os.getppid() != parent:  # it was, a moment ago
+                os._exit(code)
             null = os.open(os.devnull, os.O_RDWR)
             for descriptor in (0, 1, 2):
                 os.dup2(null, descriptor)

@@ -207,9 +207,10 @@ def _shown(draft: _Files | Reproducer, folder: Path, codes: Mapping[str, int]) -
 def still_there(origin: Mapping[str, Any], run_folder: Path) -> dict[str, Any]:
     """What an interrupted study found out, without the files that were removed from its folder since."""
     gone = {"path": None, "note": "it was removed from the run's folder"}
-    scripts = {
+    listed = origin.get("reproducers")  # None of a network that could not be looked into
+    scripts = listed and {
         layer: written if written["path"] is None or (run_folder / written["path"]).is_file() else gone
-        for layer, written in origin.get("reproducers", {}).items()
+        for layer, written in listed.items()
     }
     effect = origin.get("neighbour_effect")
     kept = effect if effect and (run_folder / effect["example"]).is_file() else None

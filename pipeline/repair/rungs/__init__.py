@@ -53,7 +53,7 @@ class Candidate:
 
     build: Callable[[Any], Runner]  # from a live native runner, of any thread count, to the repaired one
     how: str
-    layers: tuple[str, ...] = ()  # how many it changes
+    layers: tuple[str, ...] = ()  # those that it changes
     serving: OwnThreads = AS_BEFORE  # what a deployment must do besides loading the artifact
     bitwise: bool = True  # False where only the outcome is to be kept
     change: Change = UNCHANGED  # what ``build`` does to the network

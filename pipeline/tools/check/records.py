@@ -10,7 +10,7 @@ Verdict = Literal["batch-invariant", "batch-variant", "not-repeatable", "unverif
 
 
 class VariantChecked(Record):
-    """One variant. What is said from ``closed`` to ``recurrent_axes`` is said of a batch-variant one only."""
+    """One variant. What is said from ``classes`` to ``recurrent_axes`` is said of a batch-variant one only."""
 
     variant: str
     status: Literal["measured", "unavailable", "failed"]

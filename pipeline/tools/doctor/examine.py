@@ -22,7 +22,7 @@ from isobatch.pipeline.machine.environment import (
 from isobatch.pipeline.processes.pool import WorkerError, Workers
 from isobatch.pipeline.storage.places import OUT, cache_root
 from isobatch.pipeline.tools.doctor.findings import (
-    Checkup,
+    DoctorFinding,
     Probes,
     compiler_findings,
     device_findings,
@@ -41,7 +41,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 _TIMEOUT_S = 30.0
 
 
-def examine(say: Callable[[str], None]) -> list[Checkup]:
+def examine(say: Callable[[str], None]) -> list[DoctorFinding]:
     """All findings: machine, packages, variants, storage, network. ``say`` gets a line before what takes seconds."""
     cores, pins, installed = available_cores(), _pins(), _installed()
     wanted = worker_settings(cores)
@@ -50,7 +50,7 @@ def examine(say: Callable[[str], None]) -> list[Checkup]:
     machine = read_environment(cores, {}, {})
     memory = min([machine.memory_bytes, *_limit("memory.max")])
     return [
-        Checkup("machine", "processor", "ok", machine.cpu),
+        DoctorFinding("machine", "processor", "ok", machine.cpu),
         *isa_findings(machine.isa_hardware, inherited_settings(), probes),
         *resource_findings(cores, _cpu_quota(), memory),
         *device_findings(probes, all_variants()),
@@ -59,7 +59,7 @@ def examine(say: Callable[[str], None]) -> list[Checkup]:
         *package_findings(pins, installed),
         *variant_findings(all_variants(), cpu_flags(), pins, installed, probes),
         *storage_findings(_place(name, path) for name, path in (("out/", OUT.resolve()), ("cache", cache_root()))),
-        Checkup(
+        DoctorFinding(
             "network", "network", "ok", "not needed; only --weights imagenet-v1, imagenet-v2 and pretrained download"
         ),
     ]

@@ -10,7 +10,7 @@ from isobatch.models.spec.words import VariantSpec
 from isobatch.pipeline.machine.emulation import emulated
 from isobatch.pipeline.records.wording import counted, listed
 
-CheckupState = Literal["ok", "limited", "missing"]
+DoctorState = Literal["ok", "limited", "missing"]
 
 LITTLE_MEMORY_BYTES = 4_000_000_000
 """A study of all variants of ResNet50 peaks at 2 to 3 GB."""
@@ -26,12 +26,12 @@ _OPERATORS = {"QDQ": "QLinearConv", "QOperator": "QLinearConv", "ConvInteger": "
 
 
 @dataclass(frozen=True)
-class Checkup:
+class DoctorFinding:
     """One thing looked at. ``limited``: it works, with the reservation that ``text`` states."""
 
     topic: str
     name: str
-    state: CheckupState
+    state: DoctorState
     text: str
     remedy: str = ""
 
@@ -49,23 +49,27 @@ class Probes:
     device: DeviceSaid | None = None  # of a CUDA device
 
 
-def device_findings(probes: Probes, specs: Sequence[VariantSpec]) -> list[Checkup]:
+def device_findings(probes: Probes, specs: Sequence[VariantSpec]) -> list[DoctorFinding]:
     """The GPU: what it is, or why none can be used. Nothing needs one, so a machine without is in order."""
     able = listed([spec.name for spec in specs if "cuda" in spec.devices])
     said = probes.device
     if said and said.facts:
         text = ", ".join(f"{name} {value}" for name, value in said.facts.items())
-        return [Checkup("machine", "GPU", "ok", f"{text}; --device cuda runs {able} on it")]
+        return [DoctorFinding("machine", "GPU", "ok", f"{text}; --device cuda runs {able} on it")]
     why = (said and said.why) or probes.errors.get("GPU") or "it was not asked for"
-    return [Checkup("machine", "GPU", "ok", f"none is used, and none is needed: {why}; --device cuda would run {able}")]
+    return [
+        DoctorFinding(
+            "machine", "GPU", "ok", f"none is used, and none is needed: {why}; --device cuda would run {able}"
+        )
+    ]
 
 
-def compiler_findings(probes: Probes) -> list[Checkup]:
+def compiler_findings(probes: Probes) -> list[DoctorFinding]:
     """The C++ compiler, which the variants of torch.compile need and no others."""
     if probes.lacking is None:
-        return [Checkup("machine", "C++ compiler", "ok", probes.compiler or "it is there")]
+        return [DoctorFinding("machine", "C++ compiler", "ok", probes.compiler or "it is there")]
     why, remedy = probes.lacking
-    return [Checkup("machine", "C++ compiler", "limited", f"optional, for torch.compile: {why}", remedy)]
+    return [DoctorFinding("machine", "C++ compiler", "limited", f"optional, for torch.compile: {why}", remedy)]
 
 
 def read_pins(text: str) -> dict[str, str]:
@@ -88,24 +92,26 @@ def same_version(installed: str, pinned: str) -> bool:
     return installed.partition("+")[0] == pinned.partition("+")[0]
 
 
-def package_findings(pins: Mapping[str, str], installed: Mapping[str, str]) -> list[Checkup]:
+def package_findings(pins: Mapping[str, str], installed: Mapping[str, str]) -> list[DoctorFinding]:
     """Each pinned package: there, in another version, or absent. Names in both are normalised."""
     if not pins:
         text = "requirements.txt is not beside the program: versions cannot be checked"
-        return [Checkup("packages", "all", "limited", text)]
+        return [DoctorFinding("packages", "all", "limited", text)]
     remedy = "pip install -r requirements.txt, in the environment that runs this"
     findings = []
     for name, pinned in pins.items():
         version = installed.get(name)
         if version is None:
-            findings.append(Checkup("packages", name, "missing", f"not installed; {pinned} is asked for", remedy))
+            findings.append(DoctorFinding("packages", name, "missing", f"not installed; {pinned} is asked for", remedy))
         elif not same_version(version, pinned):
             text = (
                 f"{version}; requirements.txt asks for {pinned}: other versions may give other bytes, and are untested"
             )
-            findings.append(Checkup("packages", name, "limited", text, remedy))
+            findings.append(DoctorFinding("packages", name, "limited", text, remedy))
     if not findings:
-        findings.append(Checkup("packages", "all", "ok", f"{counted(len(pins), 'package')} as in requirements.txt"))
+        findings.append(
+            DoctorFinding("packages", "all", "ok", f"{counted(len(pins), 'package')} as in requirements.txt")
+        )
     return findings
 
 
@@ -115,7 +121,7 @@ def variant_findings(
     pins: Mapping[str, str],
     installed: Mapping[str, str],
     probes: Probes,
-) -> list[Checkup]:
+) -> list[DoctorFinding]:
     """Each variant: whether it can be built and run here, and with what reservation. Names as in package_findings."""
     install = "pip install -c requirements.txt" if pins else "pip install"  # what is there keeps its version
     return [_variant(spec, flags, installed, probes, install) for spec in specs]
@@ -130,13 +136,13 @@ def _in_its_place(required: str, installed: Mapping[str, str]) -> str:
 
 def _variant(
     spec: VariantSpec, flags: frozenset[str], installed: Mapping[str, str], probes: Probes, install: str
-) -> Checkup:
+) -> DoctorFinding:
     absent = [name for name in _BUILT_WITH[spec.runtime] if name not in installed]
     if absent:
         return _finding(spec, "missing", f"needs {listed(absent)}", f"{install} {' '.join(absent)}")
     unmet = {required: has for required in spec.requires if (has := _in_its_place(required, installed))}
     if unmet:
-        state: CheckupState = "limited" if spec.optional or spec.extra else "missing"
+        state: DoctorState = "limited" if spec.optional or spec.extra else "missing"
         needs = listed([f"{required} ({has})" for required, has in unmet.items()])
         text = f"{'optional: ' if spec.optional or spec.extra else ''}needs {needs}"
         return _finding(spec, state, text, f"{install} {' '.join(unmet)}")
@@ -173,66 +179,70 @@ def _saturation(spec: VariantSpec, probes: Probes) -> str:
     return ""
 
 
-def _finding(spec: VariantSpec, state: CheckupState, text: str, remedy: str = "") -> Checkup:
-    return Checkup("variants", spec.name, state, text, remedy)
+def _finding(spec: VariantSpec, state: DoctorState, text: str, remedy: str = "") -> DoctorFinding:
+    return DoctorFinding("variants", spec.name, state, text, remedy)
 
 
-def isa_findings(hardware: str, inherited: Mapping[str, str], probes: Probes) -> list[Checkup]:
+def isa_findings(hardware: str, inherited: Mapping[str, str], probes: Probes) -> list[DoctorFinding]:
     """The processor's features, what the libraries use of them, and caps that the caller's environment sets."""
-    findings = [Checkup("machine", "instruction sets", "ok", hardware)]
+    findings = [DoctorFinding("machine", "instruction sets", "ok", hardware)]
     if "AVX2" not in hardware:
         text = f"{hardware}: no AVX2, so the int8 engines run slowly or not at all"
-        findings = [Checkup("machine", "instruction sets", "limited", text)]
+        findings = [DoctorFinding("machine", "instruction sets", "limited", text)]
     for library, effective in (probes.torch.readback if probes.torch else {}).items():
-        findings.append(Checkup("machine", library, "ok", effective))
+        findings.append(DoctorFinding("machine", library, "ok", effective))
     for name, value in inherited.items():
         text = f"is set to {value}: every worker inherits it, and other kernels may run"
-        findings.append(Checkup("machine", name, "limited", text, f"unset {name}, unless it is meant"))
+        findings.append(DoctorFinding("machine", name, "limited", text, f"unset {name}, unless it is meant"))
     return findings
 
 
-def settings_findings(wanted: Mapping[str, str], libc: str, probes: Probes) -> list[Checkup]:
+def settings_findings(wanted: Mapping[str, str], libc: str, probes: Probes) -> list[DoctorFinding]:
     """Whether the settings of workers arrive there, and whether the allocator's have a meaning in this C library."""
     if not probes.torch:
         return []
     seen = probes.torch.settings
     lost = [name for name, value in wanted.items() if seen.get(name) != value]
     if lost:
-        return [Checkup("machine", "worker settings", "missing", f"{listed(lost)} did not reach a worker")]
+        return [DoctorFinding("machine", "worker settings", "missing", f"{listed(lost)} did not reach a worker")]
     if not libc.startswith("glibc"):
         text = f"MALLOC_ settings have no effect with {libc or 'this C library'}: batched timings may be slower"
-        return [Checkup("machine", "allocator", "limited", text)]
-    return [Checkup("machine", "allocator", "ok", f"{libc}; keeps its pages, as set in every worker")]
+        return [DoctorFinding("machine", "allocator", "limited", text)]
+    return [DoctorFinding("machine", "allocator", "ok", f"{libc}; keeps its pages, as set in every worker")]
 
 
-def resource_findings(cores: int, quota: float | None, memory_bytes: int) -> list[Checkup]:
+def resource_findings(cores: int, quota: float | None, memory_bytes: int) -> list[DoctorFinding]:
     """Processors and memory, the container's limits included."""
     findings = [
-        Checkup("machine", "threads", "ok", f"{counted(cores, 'core')} to run on; --threads takes other counts")
+        DoctorFinding("machine", "threads", "ok", f"{counted(cores, 'core')} to run on; --threads takes other counts")
     ]
     if quota is not None and quota < cores:
         text = f"{counted(cores, 'core')}, but a quota of {quota:g}: workers are throttled, and timings unsteady"
-        findings = [Checkup("machine", "threads", "limited", text, f"--threads {max(1, int(quota))}")]
+        findings = [DoctorFinding("machine", "threads", "limited", text, f"--threads {max(1, int(quota))}")]
     text = f"{memory_bytes / 1e9:.1f} GB"
     if memory_bytes < LITTLE_MEMORY_BYTES:
         more = f"{text}: little for ResNet50, whose study peaks at 2 to 3 GB"
         return [
             *findings,
-            Checkup("machine", "memory", "limited", more, "choose a smaller --model or fewer --variants"),
+            DoctorFinding("machine", "memory", "limited", more, "choose a smaller --model or fewer --variants"),
         ]
-    return [*findings, Checkup("machine", "memory", "ok", text)]
+    return [*findings, DoctorFinding("machine", "memory", "ok", text)]
 
 
-def storage_findings(places: Iterable[tuple[str, bool, int]]) -> list[Checkup]:
+def storage_findings(places: Iterable[tuple[str, bool, int]]) -> list[DoctorFinding]:
     """Each place to write: (its name, whether it can be written, free bytes)."""
     findings = []
     for name, writable, free in places:
         text = f"{free / 1e9:.1f} GB free"
         if not writable:
-            findings.append(Checkup("storage", name, "missing", "cannot be written", "set --out, or XDG_CACHE_HOME"))
+            findings.append(
+                DoctorFinding("storage", name, "missing", "cannot be written", "set --out, or XDG_CACHE_HOME")
+            )
         elif free < LITTLE_DISK_BYTES:
             remedy = "free space, or set --out and XDG_CACHE_HOME elsewhere"
-            findings.append(Checkup("storage", name, "limited", f"{text}: little for all variants of ResNet50", remedy))
+            findings.append(
+                DoctorFinding("storage", name, "limited", f"{text}: little for all variants of ResNet50", remedy)
+            )
         else:
-            findings.append(Checkup("storage", name, "ok", text))
+            findings.append(DoctorFinding("storage", name, "ok", text))
     return findings

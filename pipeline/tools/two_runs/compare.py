@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from isobatch.pipeline.compare.comparisons import ImageRows
 from isobatch.pipeline.compare.metrics import measure_all
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.records.study import Condition, Fingerprint, Study, VariantResult
@@ -19,7 +19,7 @@ from isobatch.pipeline.tools.two_runs.records import Apart, RunComparison, RunNa
 from isobatch.pipeline.tools.two_runs.regressions import run_changes, set_changes, variant_changes
 from isobatch.pipeline.tools.two_runs.surroundings import run_differences
 
-Outputs = Callable[[str, Fingerprint], tuple[NDArray[np.int64], NDArray[Any]] | None]
+Outputs = Callable[[str, Fingerprint], ImageRows | None]
 """Of a variant and a fingerprint: image indices and output rows; None where they are not stored."""
 
 AXES = ("threads", "isa", "memory_format", "device", "cuda")

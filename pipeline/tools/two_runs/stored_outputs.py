@@ -5,20 +5,20 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 from isobatch.pipeline.compare.batch_classes import digest_of, rows_seen
-from isobatch.pipeline.compare.comparisons import batch_sizes
-from isobatch.pipeline.evidence.evidence import Evidence, IndexedRows
+from isobatch.pipeline.compare.comparisons import ImageRows, batch_sizes
+from isobatch.pipeline.evidence.evidence import Evidence
 from isobatch.pipeline.evidence.stored import read_evidence
 from isobatch.pipeline.records.study import Fingerprint
 from isobatch.pipeline.storage.files import StoreError
 
 
-def stored_outputs(folder: Path) -> Callable[[str, Fingerprint], IndexedRows | None]:
+def stored_outputs(folder: Path) -> Callable[[str, Fingerprint], ImageRows | None]:
     """What finds the rows of a run's folder whose bytes have a variant's fingerprint; None where no intact evidence of
     them is left. One variant's evidence is held at a time.
     """
     read = lru_cache(maxsize=1)(partial(_read, folder / "evidence"))
 
-    def rows(variant: str, fingerprint: Fingerprint) -> IndexedRows | None:
+    def rows(variant: str, fingerprint: Fingerprint) -> ImageRows | None:
         evidence = read(variant).get((fingerprint.inputs, fingerprint.batch_size, fingerprint.sha256))
         return None if evidence is None else rows_seen(evidence, fingerprint.batch_size)
 

@@ -64,7 +64,7 @@ def test_batches_are_filled_with_labelled_images_then_with_drawn_ones_and_with_n
     labelled = stored(tmp_path, 6, 0, "labelled")  # the same generator: its first four are the set's own
     images, filled_with = gathered(own, [labelled], 8, seed=1)
     assert filled_with == Filled(own=4, labelled=2, drawn=2)
-    assert len({answer.tobytes() for answer in images}) == len(images) == 8
+    assert len({image.tobytes() for image in images}) == len(images) == 8
     assert images[:6].tobytes() == labelled.read(0, 6).tobytes()
     fewer, filled_with = gathered(own, [], 2, seed=1)
     assert filled_with == Filled(own=2) and len(fewer) == 2
@@ -89,10 +89,14 @@ def ran(told: list[RangeTold], ties: bool = False) -> list[ComparisonRan]:
 def test_every_n_is_run_with_a_batch_and_with_copies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n: int, kind: str
 ) -> None:
-    answers = told(monkeypatch, Plain(at(n, kind)), stored(tmp_path, 4, 0))
-    assert answers[0] == RangeTold(Filled(own=4, drawn=2)) and len(ran(answers)) == len(answers) - 1
-    assert [(answer.n, answer.kind) for answer in ran(answers)] == [(k, w) for k in SIZES for w in ("batch", "copies")]
-    assert [(answer.n, answer.kind, answer.differing) for answer in ran(answers) if answer.differing] == [(n, kind, 1)]
+    events = told(monkeypatch, Plain(at(n, kind)), stored(tmp_path, 4, 0))
+    assert events[0] == RangeTold(Filled(own=4, drawn=2)) and len(ran(events)) == len(events) - 1
+    assert [(comparison.n, comparison.kind) for comparison in ran(events)] == [
+        (k, w) for k in SIZES for w in ("batch", "copies")
+    ]
+    assert [
+        (comparison.n, comparison.kind, comparison.differing) for comparison in ran(events) if comparison.differing
+    ] == [(n, kind, 1)]
 
 
 def test_integer_layers_are_put_on_rounding_ties(
@@ -105,12 +109,12 @@ def test_integer_layers_are_put_on_rounding_ties(
     with load(find_variant("int8-x86").open)(resnet18_artifact("int8-x86"), RunnerSettings(threads=1)) as runner:
         runner.net.get_submodule("layer1.0.conv1").__class__ = MovedConvolution
         with known_deprecations():
-            answers = told(monkeypatch, runner, images, "int8-x86", sizes=[2, 3])
+            events = told(monkeypatch, runner, images, "int8-x86", sizes=[2, 3])
             rule = {"canonical": {"layer1.0.conv1": {"size": 1}}}
             mended = told(monkeypatch, runner, images, "int8-x86", sizes=[2], delivery={"change": rule, "serving": {}})
-    ties = ran(answers, ties=True)
-    assert [answer.n for answer in ties] == [1, 2, 3] and ties[1].layers > 20
-    assert all(answer.differing > 0 and answer.elements > answer.differing for answer in ties[1:])
+    ties = ran(events, ties=True)
+    assert [comparison.n for comparison in ties] == [1, 2, 3] and ties[1].layers > 20
+    assert all(comparison.differing > 0 and comparison.elements > comparison.differing for comparison in ties[1:])
     assert ran(mended, ties=True)[0].layers == ties[0].layers - 1  # a layer in one shape never sees the caller's N
 
 

@@ -40,7 +40,7 @@ def test_a_branch_is_named_at_the_n_where_it_is_taken() -> None:
     located, explained = looked_into(seeded(NETWORKS["branch"].make))
     (origin,) = located.origins
     assert origin.batch_sizes == [7, 8] and origin.classes == [[1, 2, 3, 4], [7, 8]]
-    finding = next(one for one in explained["forward()"].causes if one.name == "different-branch")
+    finding = next(finding for finding in explained["forward()"].causes if finding.name == "different-branch")
     assert finding.evidence.startswith("From N = 7 on: ")
 
 

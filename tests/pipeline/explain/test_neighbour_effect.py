@@ -29,17 +29,17 @@ def effect(mechanism: str, folder: Path, runner: Planted) -> NeighbourEffect | N
 
 def test_the_worst_neighbours_are_kept_and_give_the_change_that_is_reported(tmp_path: Path) -> None:
     runner = Planted(scaled_by_the_batch)
-    found = effect("dynamic-scale", tmp_path, runner)
-    assert found is not None
-    batch = np.load(tmp_path / found.example)
-    victim = found.victim
+    told = effect("dynamic-scale", tmp_path, runner)
+    assert told is not None
+    batch = np.load(tmp_path / told.example)
+    victim = told.victim
     alone, beside = runner.run(batch[victim : victim + 1])[0], runner.run(batch)[victim]
-    assert batch[victim].tobytes() == IMAGES[victim].tobytes() and batch.shape == (found.batch_size, 3, 2, 2)
-    worst = found.seen[-1]
-    assert worst.change == max(one.change for one in found.seen)
+    assert batch[victim].tobytes() == IMAGES[victim].tobytes() and batch.shape == (told.batch_size, 3, 2, 2)
+    worst = told.seen[-1]
+    assert worst.change == max(neighbour.change for neighbour in told.seen)
     assert worst.change == pytest.approx(float(np.abs(beside - alone).max()))
     assert worst.top1_moved == (alone.argmax() != beside.argmax())
-    assert next(one.change for one in found.seen if one.what == "copies of itself") == 0
+    assert next(neighbour.change for neighbour in told.seen if neighbour.what == "copies of itself") == 0
 
 
 def test_no_other_mechanism_is_searched_for_neighbours_and_an_invariant_network_has_none(tmp_path: Path) -> None:
@@ -70,18 +70,18 @@ class Several:
 def test_inputs_of_every_kind_keep_values_that_they_may_have(tmp_path: Path) -> None:
     network = Several()
     batch = network.batch(4)
-    found = neighbour_effect(network, ["dynamic-scale"], batch, SIZES, tmp_path, "ort-int8-dynamic", seed=1)  # type: ignore[arg-type]
-    assert found is not None and found.example.endswith("-worst.npz") and found.seen[-1].change > 0
-    kept = np.load(tmp_path / found.example)
+    told = neighbour_effect(network, ["dynamic-scale"], batch, SIZES, tmp_path, "ort-int8-dynamic", seed=1)  # type: ignore[arg-type]
+    assert told is not None and told.example.endswith("-worst.npz") and told.seen[-1].change > 0
+    kept = np.load(tmp_path / told.example)
     worst = batch_of({name: kept[name] for name, *_ in network.kinds})
-    victim = found.victim
+    victim = told.victim
     assert worst[victim].tobytes() == batch[victim].tobytes()
     assert {str(kept[name].dtype) for name, *_ in network.kinds} == {"int64", "bool", "uint8", "float32"}
     apart = np.abs(network.run(worst)[victim] - network.run(worst[victim : victim + 1])[0]).max()
-    assert found.seen[-1].change == pytest.approx(float(apart))
+    assert told.seen[-1].change == pytest.approx(float(apart))
 
 
 def test_whether_the_answer_moved_follows_the_outcome(tmp_path: Path) -> None:
     runner = Planted(scaled_by_the_batch)
     raw = neighbour_effect(runner, ["dynamic-scale"], IMAGES, SIZES, tmp_path, "v", 1, Outcome("raw"))
-    assert raw is not None and all(one.top1_moved == (one.change > 0) for one in raw.seen)
+    assert raw is not None and all(neighbour.top1_moved == (neighbour.change > 0) for neighbour in raw.seen)

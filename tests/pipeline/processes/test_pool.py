@@ -144,7 +144,10 @@ def test_a_worker_is_gone_before_its_study_is_however_often_it_is_asked_to_end(m
     assert not Path(f"/proc/{pids[0]}").exists()
 
 
-def test_a_signal_while_workers_end_is_heard_afterwards(monkeypatch: pytest.MonkeyPatch, listening: None) -> None:
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_signal_while_workers_end_is_heard_afterwards(
+    monkeypatch: pytest.MonkeyPatch, listening: None, fails: bool
+) -> None:
     ended: list[execute.Launcher] = []
     close = execute.Launcher.close
 
@@ -157,7 +160,16 @@ def test_a_signal_while_workers_end_is_heard_afterwards(monkeypatch: pytest.Monk
     monkeypatch.setattr(execute.Launcher, "close", while_asked)
     with pytest.raises(Terminated), Workers(timeout_s=ENDS_S) as workers:
         workers.launcher({})
+        if fails:
+            raise WorkerError("an ordinary end")
     assert len(ended) == 1
+
+
+def test_a_signal_is_heard_again_after_one_that_was_swallowed(listening: None) -> None:
+    with contextlib.suppress(BaseException):
+        signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_who_left_the_group_of_a_worker_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

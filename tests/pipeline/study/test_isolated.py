@@ -1,5 +1,7 @@
 """A fault while one variant is compared, judged, priced, explained or chosen is its own; the others are reported."""
 
+import contextlib
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -106,3 +108,15 @@ def test_what_fails_for_no_single_variant_is_a_part_that_is_missing(
     assert [variant["status"] for variant in study_report["variants"]] == ["measured", "measured"]
     assert study_report["recommendation"] is None and study_report["answer"]
     assert [warning["code"] for warning in study_report["warnings"]].count("lost-part") == 1
+
+
+def test_a_signal_that_breaks_off_an_import_is_no_fault_of_a_variant(
+    home: Path, commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken_off(*arguments: Any) -> Any:
+        with contextlib.suppress(BaseException):
+            signal.raise_signal(signal.SIGTERM)
+        raise ImportError("of numpy")
+
+    monkeypatch.setattr(assess, "batch_classes", broken_off)
+    assert commands(home, *STUDY, "--variants", "ort-fp32", "--out", "run").code == 143

@@ -9,6 +9,7 @@ from rich.console import Group
 
 import isobatch.reports.commands.selftest as command
 from isobatch.models.planted import find_fault
+from isobatch.pipeline.explain.causes import Explanation
 from isobatch.pipeline.records.errors import UsageError
 from isobatch.pipeline.tools.selftest.crossing import Accused, Examined, Innocence
 from isobatch.pipeline.tools.selftest.judge import FaultOutcome, SelfTest, judged
@@ -19,7 +20,7 @@ from isobatch.reports.screen.terminal import WIDTH, console_for
 
 def outcome(name: str, layer: str, mechanism: str, *triggers: str) -> FaultOutcome:
     causes = [{"name": mechanism, "verdict": "supported", "evidence": f"seen in {layer}"}]
-    explained = {"mechanism": mechanism, "triggers": list(triggers), "causes": causes}
+    explained = Explanation.of({"mechanism": mechanism, "triggers": triggers, "causes": causes})
     built = {"wrong-row", "rounding-order", "thread-partition", "dynamic-scale"}
     return judged(find_fault(name), Examined((layer,), explained), built)
 

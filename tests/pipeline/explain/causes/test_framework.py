@@ -71,23 +71,23 @@ def test_the_n_of_the_captured_rows_is_one_at_which_they_differ() -> None:
 
 def test_the_first_supported_mechanism_names_the_origin_and_ends_the_search_for_others() -> None:
     tried = [cause("a", "refuted"), cause("b", "supported"), cause("c", "supported")]
-    found = explain_origin(subject(), tried)
-    assert found.mechanism == "b"
-    assert [one.name for one in found.causes] == ["a", "b"]
+    explanation = explain_origin(subject(), tried)
+    assert explanation.mechanism == "b"
+    assert [finding.name for finding in explanation.causes] == ["a", "b"]
 
 
 def test_every_trigger_is_tried() -> None:
     tried = [cause("a", "supported"), cause("t", "supported", role="trigger"), cause("u", "refuted", role="trigger")]
-    found = explain_origin(subject(), tried)
-    assert (found.mechanism, found.triggers) == ("a", ("t",))
-    assert [one.verdict for one in found.causes] == ["supported", "supported", "refuted"]
+    explanation = explain_origin(subject(), tried)
+    assert (explanation.mechanism, explanation.triggers) == ("a", ("t",))
+    assert [finding.verdict for finding in explanation.causes] == ["supported", "supported", "refuted"]
 
 
 def test_what_fails_is_inconclusive_and_what_does_not_apply_is_not_tried() -> None:
     tried = [cause("a", ValueError("no\nluck")), cause("b", "supported", applies=lambda subject: False)]
-    found = explain_origin(subject(), tried)
-    assert found.mechanism == UNEXPLAINED
-    (only,) = found.causes
+    explanation = explain_origin(subject(), tried)
+    assert explanation.mechanism == UNEXPLAINED
+    (only,) = explanation.causes
     assert only.verdict == "inconclusive"
     assert only.evidence == "The intervention could not be made: ValueError: no luck"
 
@@ -96,10 +96,10 @@ def test_one_layer_of_a_signature_is_examined_and_speaks_for_its_siblings() -> N
     runner = Planted(last_bit)
     images = np.random.default_rng(1).standard_normal((4, 3, 2, 2), np.float32)
     located = locate(runner, images, SIZES, seed=7)
-    found = explain_origins(runner, located, images, threads=1, seed=7, causes=[cause("a", "supported")])
-    assert set(found) == {"second", "twin"}
-    assert {one.explained_by for one in found.values()} == {"second"}
-    assert found["twin"].to_json() == {
+    explanations = explain_origins(runner, located, images, threads=1, seed=7, causes=[cause("a", "supported")])
+    assert set(explanations) == {"second", "twin"}
+    assert {one.explained_by for one in explanations.values()} == {"second"}
+    assert explanations["twin"].to_json() == {
         "mechanism": "a",
         "triggers": [],
         "causes": [{"name": "a", "verdict": "supported", "evidence": "seen at second", "trees": {}}],

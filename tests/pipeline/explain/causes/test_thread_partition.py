@@ -29,5 +29,5 @@ def test_what_stays_with_one_thread_is_not() -> None:
 
 
 def test_with_one_thread_there_is_nothing_to_ask() -> None:
-    found = explained(PlantedLinear(forwards, in_blocks), threads=1)
-    assert "thread-partition" not in [one.name for one in found.causes]
+    explanation = explained(PlantedLinear(forwards, in_blocks), threads=1)
+    assert "thread-partition" not in [one.name for one in explanation.causes]

@@ -21,6 +21,7 @@ from isobatch.models.spec.templates import common
 from isobatch.pipeline.explain.findings import LayerFinding, Located
 from isobatch.pipeline.explain.reproducer.reduce import reduce_data, shows
 from isobatch.pipeline.explain.reproducer.write import FOLDER, Starter, still_there, write_reproducers
+from isobatch.pipeline.study.inside.crossing import Looked
 from tests.models.pytorch.small_networks import OneUlpWhenBatched, opened, pixels, seeded, with_planted
 from tests.waiting import ENDS_S, until
 
@@ -225,7 +226,8 @@ def test_a_study_that_goes_on_lists_no_file_that_was_removed(tmp_path: Path) -> 
     assert {layer: one["path"] for layer, one in again["reproducers"].items()} == {"a": "kept.py", "b": None, "c": None}
     assert "removed" in again["reproducers"]["b"]["note"] and again["reproducers"]["c"]["note"] == "-"
     assert again["neighbour_effect"] is None and again["locatable"]
-    assert still_there({"locatable": False, "why": "-"}, tmp_path)["why"] == "-"
+    sealed = Looked(locatable=False, why="-")  # as of a compiled network
+    assert Looked.of(still_there(sealed.to_json(), tmp_path)) == sealed
 
 
 def test_drawn_data_is_the_same_everywhere_and_keeps_constants() -> None:

@@ -13,7 +13,7 @@ from isobatch.models.registry import all_variants
 from isobatch.pipeline.processes.pool import Workers
 from isobatch.pipeline.tools.doctor import examine as machine
 from isobatch.pipeline.tools.doctor.findings import (
-    Checkup,
+    DoctorFinding,
     Probes,
     compiler_findings,
     device_findings,
@@ -41,11 +41,11 @@ HEALTHY = Probes(
 
 def variants(
     probes: Probes = HEALTHY, flags: frozenset[str] = FLAGS, installed: Mapping[str, str] = INSTALLED
-) -> dict[str, Checkup]:
+) -> dict[str, DoctorFinding]:
     return {finding.name: finding for finding in variant_findings(all_variants(), flags, PINS, installed, probes)}
 
 
-def states(findings: Mapping[str, Checkup], state: str) -> set[str]:
+def states(findings: Mapping[str, DoctorFinding], state: str) -> set[str]:
     return {name for name, finding in findings.items() if finding.state == state}
 
 
@@ -73,9 +73,9 @@ def test_a_missing_runtime_takes_its_variants_and_those_made_from_its_graphs() -
 
 
 def test_a_runtime_that_dies_is_named_with_its_reason() -> None:
-    found = variants(replace(HEALTHY, clipping=(), errors={"onnxruntime": "its worker was ended by SIGILL"}))
-    assert states(found, "missing") == {row.name for row in all_variants() if row.runtime == "onnxruntime"}
-    assert "SIGILL" in found["ort-fp32"].text
+    findings = variants(replace(HEALTHY, clipping=(), errors={"onnxruntime": "its worker was ended by SIGILL"}))
+    assert states(findings, "missing") == {row.name for row in all_variants() if row.runtime == "onnxruntime"}
+    assert "SIGILL" in findings["ort-fp32"].text
 
 
 def test_engines_that_torch_lacks_or_that_crash() -> None:
