@@ -26,8 +26,9 @@ _SHORT_WAIT_S = 3.0  # for other programs: for the rounds against the reference,
 _LEAST_LIMIT_S, _SLOWER = 10.0, 20.0
 BESIDE_S = 15.0
 """Seconds beside the rounds of a race, roughly: opening the contestants, and the reference's rounds."""
-_USUAL_S, _QUICK_S = 25.0, 12.0  # after which most races are decided
+_USUAL_S, _QUICK_S = 50.0, 14.0  # after which most races are decided
 _OPENED_S = 1.0  # opening one contestant, roughly
+_REPEATED = 1.3  # times the calls of a race: rounds that other programs disturb are run again
 _FREE_SHARE = 0.8  # of the memory that is free
 
 
@@ -119,7 +120,9 @@ def expected_s(config: Config, wanted: Sequence[Wanted], rival: Wanted | None) -
     tried = [2 * w.sizes[0] if w.doubted else (1 + TRIED) * sum(w.sizes) for w in wanted]
     opening_s = sum(_OPENED_S + images * w.seconds for images, w in zip(tried, wanted, strict=True))
     against = _REFERENCE_ROUNDS * 2 * rival.seconds * rival.sizes[0] if rival else 0.0
-    return min(config.race_s, rounds * sum(calls)) + opening_s + min(_REFERENCE_SHARE * config.race_s, against)
+    return (
+        min(config.race_s, _REPEATED * rounds * sum(calls)) + opening_s + min(_REFERENCE_SHARE * config.race_s, against)
+    )
 
 
 class _Race:

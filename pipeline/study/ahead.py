@@ -15,6 +15,8 @@ from isobatch.pipeline.study.explain import EXPLAINED
 from isobatch.pipeline.study.labelled import labelled_cost
 from isobatch.pipeline.study.worth_repairing import ONCE_S, explaining_cost
 
+_LAST_REPORT_S = 3.0
+_WITH_TIES = 1.4  # times the seconds of a range's batches, as layers are put on rounding ties too
 _CHOSEN = "int8-x86"  # of what is verified at last nobody knows yet; it is one of the fastest
 
 
@@ -39,10 +41,12 @@ def foresee(stages: Stages, known: tuple[str, Images] | None, results: Sequence[
         once_s = ONCE_S * len(each)
         outlook.expect("explanation", sum(each) - once_s, seconds=once_s)
     outlook.expect("race", seconds=usual_s(config))
+    outlook.expect("range", seconds=_LAST_REPORT_S)
     if config.certify:
         images = max(config.certify) + 2 * sum(config.certify)
         size = stages.sets[-1].evaluation.side
-        outlook.expect("range", min(limit_s(config), cost(find_variant(_CHOSEN), images, size)))
+        range_s = min(limit_s(config), _WITH_TIES * cost(find_variant(_CHOSEN), images, size))
+        outlook.expect("range", range_s, seconds=_LAST_REPORT_S)
 
 
 def _usually_differs(stages: Stages, spec: VariantSpec) -> bool:

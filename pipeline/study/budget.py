@@ -19,7 +19,7 @@ from isobatch.pipeline.prepare.pace import cost
 from isobatch.pipeline.prepare.state import Stages
 from isobatch.pipeline.processes.pool import WorkerError
 from isobatch.pipeline.race.field import Wanted, field
-from isobatch.pipeline.race.stage import BESIDE_S, usual_s
+from isobatch.pipeline.race.stage import BESIDE_S
 from isobatch.pipeline.records.study import Policy, Race, VariantResult
 from isobatch.pipeline.study.explain import explanation_ahead
 from isobatch.pipeline.study.fit import LEAST_RACE_S, Needs, what_fits
@@ -33,6 +33,7 @@ _WITH_TIES = 2  # times the seconds of its batches, as layers are placed on roun
 _EXPORT_S = 8.0  # of a network as an ONNX graph, once: measured with ResNet50; on a busy machine ResNet18 took 7 to 13
 _TO_BUILD = 2.0  # times as long as building takes running it, or less: with ResNet50 1.9 and 2.1, all variants together
 _JOB_S = 1.0  # of a worker beside its calls, before any has run
+_DECIDED_S = 25.0  # of a race: on a quiet machine most are decided by then
 _SETTLES_S, _ROOM = 1.0, 4  # of a race: what no call explains, and times its calls, as disturbed rounds are repeated
 _EXPLAINED_JOBS = 8  # whose time beside their calls is as long as what explaining a variant takes beside the network
 
@@ -198,7 +199,7 @@ class Clock:
         """What a race (of those ``wanted``, as far as is known), verifying its choice and so many reports need."""
         config = self._stages.config
         beside_s = min(BESIDE_S, self._job_s * (len(self._stages.specs) + 2)) if config.race_s else 0.0
-        least_s, usual_race_s = LEAST_RACE_S, max(0.0, usual_s(config) - BESIDE_S)
+        least_s, usual_race_s = LEAST_RACE_S, min(config.race_s, _DECIDED_S)
         if wanted:
             round_s = sum(2 * one.seconds * max(one.sizes) for one in wanted)  # an untimed call, then the timed one
             rounds_s = _SETTLES_S + _ROOM * LOOKS[0] * round_s

@@ -15,6 +15,7 @@ from isobatch.pipeline.records.study import Policy, VariantResult
 ONCE_S = 8.0  # opening, scripts, and what is computed beside the network
 _LOOKED = 110  # images through the network to find origins and what they depend on
 _PRICED = 150  # to price a repair that may win
+_QUICK = 0.4  # the share of these images that a quick study runs
 
 CLEARLY = 1.25
 """Times of evidence are orientation: only what is slower than another variant by this factor is out of the race."""
@@ -87,14 +88,15 @@ def _clearly_faster(variant: VariantResult, other: VariantResult) -> bool:
 def explaining_cost(stages: Stages, variant: str, prepared: PreparedSet, *, hopeless: bool) -> float:
     """Rough seconds of explaining one variant, and of repairing it; ``hopeless``: only the proof is tried."""
     spec, side = find_variant(variant), prepared.evaluation.side
-    seconds = ONCE_S + cost(spec, _LOOKED, side)
+    calls_s = cost(spec, _LOOKED, side)
+    share = _QUICK if stages.config.quick else 1.0
     if not stages.config.repair:
-        return seconds
+        return ONCE_S + share * calls_s
     for image_set in (prepared, *served(stages, variant, prepared)):
         passes = first_round(len(image_set.evaluation), stages.config.batch_sizes)
         proof = len(image_set.evaluation) + sum(p.stop - p.start for p in passes)
-        seconds += cost(spec, proof, image_set.evaluation.side)
-    return seconds + (0.0 if hopeless else cost(spec, _PRICED, side))
+        calls_s += cost(spec, proof, image_set.evaluation.side)
+    return ONCE_S + share * (calls_s + (0.0 if hopeless else cost(spec, _PRICED, side)))
 
 
 def served(stages: Stages, variant: str, prepared: PreparedSet) -> list[PreparedSet]:

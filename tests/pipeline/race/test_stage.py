@@ -39,7 +39,7 @@ def test_a_race_of_slower_calls_is_expected_to_take_longer_up_to_its_limit() -> 
     quick = Config(("fp32",), quick=True, race_s=QUICK_RACE_S)
     field = [Wanted(result(name), (4, 2), 0.03, 0, True) for name in ("a", "b")]
     rival = Wanted(result("c"), (4,), 0.1, 0, False)
-    rounds_s, tried_s, against_s = 10 * 2 * 2 * 4 * 0.03, 2 * (1 + 4 * 6 * 0.03), 5.0
+    rounds_s, tried_s, against_s = 1.3 * 10 * 2 * 2 * 4 * 0.03, 2 * (1 + 4 * 6 * 0.03), 5.0
     assert expected_s(quick, field, rival) == pytest.approx(rounds_s + tried_s + against_s)
     slow = [replace(wanted, seconds=1.0) for wanted in field]
     assert expected_s(quick, slow, None) == QUICK_RACE_S + 2 * (1 + 4 * 6)
